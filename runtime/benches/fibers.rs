@@ -1,0 +1,144 @@
+//! What a fiber costs: one line a figure, `NAME: N ns`. Run with `cargo bench -p kapok-runtime --bench fibers`.
+//!
+//! Each figure stands a second time ` three frames deep`: the parking call is made below three functions that are not inlined,
+//! as in real programs, where returning through frames that were entered before a switch costs mispredicted returns.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use kapok_runtime::{current, park, spawn, yield_now};
+
+const TURNS: u64 = 5_000_000;
+const YIELDERS: u64 = 100;
+const CROWD: u64 = 10_000;
+
+fn main() {
+    yields("kapok yield_now x100 fibers", yield_now);
+    yields("kapok yield_now x100 fibers three frames deep", || {
+        deep(yield_now)
+    });
+    spawn_one_at_a_time();
+    spawn_one_at_a_time_deep();
+    spawn_a_crowd("kapok spawn 10k then join", |handle| {
+        handle.join().expect("returns a number")
+    });
+    spawn_a_crowd("kapok spawn 10k then join three frames deep", |handle| {
+        deep(|| handle.join().expect("returns a number"))
+    });
+    round_trips("kapok park+unpark round trip", park);
+    round_trips("kapok park+unpark round trip three frames deep", || {
+        deep(park)
+    });
+}
+
+fn yields(name: &str, step: impl Fn() + Copy + 'static) {
+    let start = Instant::now();
+    let fibers: Vec<_> = (0..YIELDERS)
+        .map(|_| {
+            spawn(move || {
+                for _ in 0..TURNS / YIELDERS {
+                    step();
+                }
+            })
+        })
+        .collect();
+    for fiber in fibers {
+        fiber.join().expect("only yields");
+    }
+    report(name, start, TURNS);
+}
+
+fn spawn_one_at_a_time() {
+    let start = Instant::now();
+    let spawner = spawn(|| {
+        for turn in 0..TURNS {
+            let fiber = spawn(move || turn + 1);
+            assert_eq!(fiber.join().expect("returns a number"), turn + 1);
+        }
+    });
+    spawner.join().expect("only spawns");
+    report("kapok spawn+join one at a time", start, TURNS);
+}
+
+fn spawn_one_at_a_time_deep() {
+    let start = Instant::now();
+    let spawner = spawn(|| {
+        for turn in 0..TURNS {
+            let sum = deep(|| spawn(move || turn + 1).join().expect("returns a number"));
+            assert_eq!(sum, turn + 1);
+        }
+    });
+    spawner.join().expect("only spawns");
+    report(
+        "kapok spawn+join one at a time three frames deep",
+        start,
+        TURNS,
+    );
+}
+
+fn spawn_a_crowd(
+    name: &str,
+    join: impl Fn(kapok_runtime::JoinHandle<u64>) -> u64 + Copy + 'static,
+) {
+    let start = Instant::now();
+    let spawner = spawn(move || {
+        let mut crowd = Vec::with_capacity(CROWD as usize);
+        for _ in 0..TURNS / CROWD {
+            crowd.extend((0..CROWD).map(|number| spawn(move || number)));
+            let sum: u64 = crowd.drain(..).map(join).sum();
+            assert_eq!(sum, CROWD * (CROWD - 1) / 2);
+        }
+    });
+    spawner.join().expect("only spawns");
+    report(name, start, TURNS);
+}
+
+fn round_trips(name: &str, wait: impl Fn() + Copy + 'static) {
+    let start = Instant::now();
+    let first = spawn(move || {
+        let me = current();
+        let second = spawn(move || {
+            for _ in 0..TURNS {
+                wait();
+                me.unpark();
+            }
+        });
+        let other = second.fiber();
+        for _ in 0..TURNS {
+            other.unpark();
+            wait();
+        }
+        second.join().expect("only parks");
+    });
+    first.join().expect("only parks");
+    report(name, start, TURNS);
+}
+
+#[inline(never)]
+fn deep<R>(work: impl FnOnce() -> R) -> R {
+    let result = middle(work);
+    black_box(());
+    result
+}
+
+#[inline(never)]
+fn middle<R>(work: impl FnOnce() -> R) -> R {
+    let result = bottom(work);
+    black_box(());
+    result
+}
+
+#[inline(never)]
+fn bottom<R>(work: impl FnOnce() -> R) -> R {
+    let result = work();
+    black_box(());
+    result
+}
+
+#[expect(clippy::print_stdout, reason = "a benchmark's output")]
+fn report(name: &str, start: Instant, turns: u64) {
+    println!(
+        "{name}: {:.1} ns",
+        start.elapsed().as_nanos() as f64 / turns as f64
+    );
+}

@@ -1,0 +1,297 @@
+//! Cancelling a fiber, and deadlines over whole sections: both unwind.
+//!
+//! # Rules
+//!
+//! - An unwind starts only at a switchpoint's entry ([`throw_if_due`]) or out of a wait that took no effect
+//!   ([`throw_after_wait`]). An operation that took effect returns normally.
+//! - Never while the thread unwinds, never in [`shielded`], never in a `Drop` of ours: they reach no switchpoint.
+//! - Whoever swallows one meets it again at the next switchpoint: the fiber's `attention` stays set.
+//! - Each [`timeout`] catches its own number alone. If several have expired the outermost is thrown, as it ends them all.
+//! - `thread::panicking()` is a property of the thread: a sibling that parked in a `Drop` while it unwinds makes it true for
+//!   all. So a fiber that parked while nobody was unwinding is known to be calm whatever it says later.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use crate::current;
+use crate::fiber::FiberSlot;
+use crate::fiber::slot::{DeadlineScope, NEVER, attention, flag};
+use crate::hub::{Hub, wake};
+
+/// The payload that unwinds a cancelled fiber or an expired section.
+#[derive(Debug)]
+pub(crate) enum Unwinding {
+    Cancelled,
+    Scope(u64),
+}
+
+/// Whether a caught panic is kapok's way to cancel a fiber or to end a [`timeout`].
+///
+/// Code that catches panics and goes on should pass these on with [`std::panic::resume_unwind`]. If it does not they are
+/// thrown again at the next switchpoint.
+///
+/// # Examples
+///
+/// ```
+/// use std::panic;
+///
+/// let fiber = kapok::spawn(|| {
+///     let caught = panic::catch_unwind(|| kapok::sleep(std::time::Duration::from_secs(3600)));
+///     match caught {
+///         Err(payload) if kapok::is_cancel(&*payload) => panic::resume_unwind(payload),
+///         other => drop(other),
+///     }
+/// });
+/// kapok::yield_now();
+/// fiber.cancel();
+/// assert!(fiber.join().unwrap_err().is_cancelled());
+/// ```
+#[must_use]
+pub fn is_cancel(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<Unwinding>()
+}
+
+/// Asks a fiber to end by unwinding. Called on its hub's thread.
+pub(crate) fn cancel(hub: &Hub, fiber: &'static FiberSlot) {
+    if fiber.has(flag::DONE) {
+        return;
+    }
+    fiber
+        .attention
+        .set(fiber.attention.get() | attention::CANCELLED);
+    wake(hub, fiber);
+}
+
+/// Whether an unwind is due and nothing is in its way, at a switchpoint's entry.
+#[cold]
+#[inline(never)]
+pub(crate) fn throw_if_due(fiber: &'static FiberSlot) {
+    if fiber.attention.get() & attention::UNWIND != 0
+        && fiber.shield_depth.get() == 0
+        && !std::thread::panicking()
+    {
+        throw(fiber);
+    }
+}
+
+/// Whether the fiber that is going to wait is certainly not unwinding. To be asked before it parks.
+#[inline(always)]
+pub(crate) fn is_calm() -> bool {
+    !std::thread::panicking()
+}
+
+/// To be called after a wait that took no effect, with what [`is_calm`] said before it.
+#[inline(always)]
+pub(crate) fn throw_after_wait(fiber: &'static FiberSlot, calm: bool) {
+    if fiber.attention.get() & attention::UNWIND != 0 && calm && fiber.shield_depth.get() == 0 {
+        throw(fiber);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn throw(fiber: &'static FiberSlot) -> ! {
+    let reason = if fiber.attention.get() & attention::CANCELLED != 0 {
+        Unwinding::Cancelled
+    } else {
+        let hub = current::hub();
+        let now = hub.now();
+        let expired = fiber.with_rare(|rare| {
+            rare.scopes
+                .iter()
+                .find(|scope| scope.deadline <= now)
+                .copied()
+        });
+        Unwinding::Scope(
+            expired
+                .expect("invariant: SCOPE_EXPIRED is set while an expired scope is open")
+                .id,
+        )
+    };
+    // Not a panic: the panic hook has nothing to tell.
+    resume_unwind(Box::new(reason))
+}
+
+/// Runs `section` without letting it be cancelled or timed out; whatever is due is thrown at the next switchpoint after it.
+///
+/// For sections that must not stop half-way, and for callbacks from C, through whose frames nothing may unwind. Nests.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let result = kapok::timeout(Duration::from_millis(1), || {
+///     kapok::shielded(|| kapok::sleep(Duration::from_millis(5)));
+///     "written in full"
+/// });
+/// assert_eq!(result, Ok("written in full"));
+/// ```
+pub fn shielded<T>(section: impl FnOnce() -> T) -> T {
+    struct Shield(Option<(&'static FiberSlot, u64)>);
+    impl Drop for Shield {
+        fn drop(&mut self) {
+            if let Some((fiber, serial)) = self.0
+                && fiber.serial.get() == serial
+            {
+                fiber.shield_depth.set(fiber.shield_depth.get() - 1);
+            }
+        }
+    }
+    // A thread without a hub has nothing that could cancel it.
+    let _shield = Shield(current::fiber().map(|fiber| {
+        fiber.shield_depth.set(fiber.shield_depth.get() + 1);
+        (fiber, fiber.serial.get())
+    }));
+    section()
+}
+
+/// The time given to a [`timeout`] passed before its section ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedOut;
+
+impl std::fmt::Display for TimedOut {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("the section took longer than its timeout")
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+impl From<TimedOut> for std::io::Error {
+    fn from(error: TimedOut) -> Self {
+        Self::new(std::io::ErrorKind::TimedOut, error)
+    }
+}
+
+/// Runs `section`, and unwinds it if it has not ended when `duration` is over.
+///
+/// The unwinding starts at a switchpoint, or in a wait that took no effect; a section that computes is not stopped, and one
+/// that ends late without reaching a switchpoint returns its value. Timeouts nest: an outer one that expires ends the inner
+/// ones too. Costs a timer and no allocation of its own once the fiber has used one before.
+///
+/// # Errors
+///
+/// [`TimedOut`]: the section was unwound. What it owned has been dropped.
+///
+/// # Panics
+///
+/// Passes the section's own panic on. Does not compile under `panic = "abort"`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let slow = kapok::timeout(Duration::from_millis(5), || kapok::sleep(Duration::from_secs(3600)));
+/// assert_eq!(slow, Err(kapok::TimedOut));
+/// let quick = kapok::timeout(Duration::from_secs(3600), || 7);
+/// assert_eq!(quick, Ok(7));
+/// ```
+pub fn timeout<T>(duration: Duration, section: impl FnOnce() -> T) -> Result<T, TimedOut> {
+    const {
+        assert!(
+            cfg!(panic = "unwind"),
+            "kapok: `timeout` unwinds its section and needs `panic = \"unwind\"`"
+        )
+    };
+    let hub = current::hub();
+    let fiber = current::running_fiber();
+    let (serial, id) = (fiber.serial.get(), hub.take_serial());
+    open_scope(
+        hub,
+        fiber,
+        DeadlineScope {
+            id,
+            deadline: hub.deadline_after(duration),
+        },
+    );
+    let result = catch_unwind(AssertUnwindSafe(section));
+    if fiber.serial.get() == serial {
+        close_scope(hub, fiber, id);
+    }
+    match result {
+        Ok(value) => Ok(value),
+        Err(payload) => match payload.downcast::<Unwinding>() {
+            Ok(unwinding) if matches!(*unwinding, Unwinding::Scope(expired) if expired == id) => {
+                Err(TimedOut)
+            }
+            Ok(unwinding) => resume_unwind(unwinding),
+            Err(panic) => resume_unwind(panic),
+        },
+    }
+}
+
+fn open_scope(hub: &Hub, fiber: &'static FiberSlot, scope: DeadlineScope) {
+    fiber.with_rare(|rare| rare.scopes.push(scope));
+    fiber
+        .scope_deadline
+        .set(fiber.scope_deadline.get().min(scope.deadline));
+    if scope.deadline != NEVER {
+        hub.timers.arm(fiber, scope.deadline);
+    }
+}
+
+fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
+    let (earliest, expired) = fiber.with_rare(|rare| {
+        rare.scopes.retain(|scope| scope.id != id);
+        let earliest = rare
+            .scopes
+            .iter()
+            .map(|scope| scope.deadline)
+            .min()
+            .unwrap_or(NEVER);
+        (earliest, earliest != NEVER && earliest <= hub.now())
+    });
+    fiber.scope_deadline.set(earliest);
+    let others = fiber.attention.get() & !attention::SCOPE_EXPIRED;
+    fiber.attention.set(if expired {
+        others | attention::SCOPE_EXPIRED
+    } else {
+        others
+    });
+}
+
+/// The scope around the main function of a hub that is stopping.
+const ROOT_SCOPE: u64 = 0;
+
+/// Gives the root fiber of a stopping hub a time by which it must return.
+pub(crate) fn limit_root(hub: &Hub, grace: Duration) {
+    open_scope(
+        hub,
+        hub.root(),
+        DeadlineScope {
+            id: ROOT_SCOPE,
+            deadline: hub.deadline_after(grace),
+        },
+    );
+}
+
+/// The root has returned: its limit has no meaning any more.
+pub(crate) fn unlimit_root(hub: &Hub) {
+    close_scope(hub, hub.root(), ROOT_SCOPE);
+}
+
+/// A fiber's timer has fired: marks it if a scope of its has expired. Returns when the next one will.
+pub(crate) fn expire_scopes(hub: &Hub, fiber: &'static FiberSlot, now: u64) -> u64 {
+    if fiber.scope_deadline.get() <= now {
+        if cfg!(panic = "unwind") {
+            fiber
+                .attention
+                .set(fiber.attention.get() | attention::SCOPE_EXPIRED);
+            wake(hub, fiber);
+        } else {
+            // Only a stopping hub opens scopes where nothing can unwind.
+            hub.expire_all();
+        }
+    }
+    fiber.with_rare(|rare| {
+        rare.scopes
+            .iter()
+            .map(|scope| scope.deadline)
+            .filter(|&deadline| deadline > now)
+            .min()
+            .unwrap_or(NEVER)
+    })
+}

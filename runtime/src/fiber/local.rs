@@ -1,0 +1,116 @@
+//! Values that each fiber has for itself.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::FiberSlot;
+use crate::current;
+use crate::task::drop_quietly;
+
+/// A value that each fiber has for itself, made when the fiber first asks for it and dropped, on its stack, when it ends.
+///
+/// Declared with [`fiber_local!`](crate::fiber_local). On the root fiber, and on a thread without a hub, it belongs to the
+/// thread.
+pub struct FiberLocal<T: 'static> {
+    init: fn() -> T,
+}
+
+impl<T: 'static> FiberLocal<T> {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn new(init: fn() -> T) -> Self {
+        Self { init }
+    }
+
+    /// Calls `f` with this fiber's value.
+    ///
+    /// # Panics
+    ///
+    /// If the initialiser panics, and if it asks for the same value without end.
+    pub fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        let key = std::ptr::from_ref(self).addr();
+        let value = match find(key) {
+            Some(value) => value,
+            None => {
+                // The initialiser may switch or ask for other values: nothing is borrowed meanwhile.
+                let made: Rc<dyn Any> = Rc::new((self.init)());
+                find(key).unwrap_or_else(|| insert(key, made))
+            }
+        };
+        f(value
+            .downcast_ref::<T>()
+            .expect("invariant: the key is this variable's address, so the value is of its type"))
+    }
+}
+
+impl<T> std::fmt::Debug for FiberLocal<T> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("FiberLocal").finish_non_exhaustive()
+    }
+}
+
+/// Declares values that each fiber has for itself, as [`std::thread_local!`] declares them for threads.
+///
+/// # Examples
+///
+/// ```
+/// use std::cell::Cell;
+///
+/// kapok::fiber_local! {
+///     /// How many requests this fiber has served.
+///     static SERVED: Cell<u32> = Cell::new(0);
+/// }
+///
+/// SERVED.with(|served| served.set(5));
+/// let other = kapok::spawn(|| SERVED.with(Cell::get));
+/// assert_eq!(other.join().unwrap(), 0);
+/// assert_eq!(SERVED.with(Cell::get), 5);
+/// ```
+#[macro_export]
+macro_rules! fiber_local {
+    ($($(#[$attribute:meta])* $visibility:vis static $name:ident: $type:ty = $init:expr);+ $(;)?) => {
+        $($(#[$attribute])* $visibility static $name: $crate::FiberLocal<$type> = $crate::FiberLocal::new(|| $init);)+
+    };
+}
+
+thread_local! {
+    /// The values of the root fiber, and of a thread that has no hub.
+    static ROOT_LOCALS: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn with_locals<R>(look: impl FnOnce(&mut Vec<(usize, Rc<dyn Any>)>) -> R) -> R {
+    match current::fiber().filter(|fiber| fiber.yielder.get().is_some()) {
+        Some(fiber) => fiber.with_rare(|rare| look(&mut rare.locals)),
+        None => ROOT_LOCALS.with_borrow_mut(look),
+    }
+}
+
+fn find(key: usize) -> Option<Rc<dyn Any>> {
+    with_locals(|locals| {
+        locals
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map(|(_, value)| Rc::clone(value))
+    })
+}
+
+fn insert(key: usize, value: Rc<dyn Any>) -> Rc<dyn Any> {
+    with_locals(|locals| locals.push((key, Rc::clone(&value))));
+    value
+}
+
+/// Drops the fiber's values on its own stack, and those that their destructors make, up to a few rounds; what a destructor
+/// still makes then is leaked rather than dropped elsewhere.
+pub(crate) fn drop_all(fiber: &'static FiberSlot) {
+    for _ in 0..8 {
+        let locals = fiber.with_rare(|rare| std::mem::take(&mut rare.locals));
+        if locals.is_empty() {
+            return;
+        }
+        for (_, value) in locals {
+            drop_quietly(value);
+        }
+    }
+    let _ = std::mem::ManuallyDrop::new(fiber.with_rare(|rare| std::mem::take(&mut rare.locals)));
+}

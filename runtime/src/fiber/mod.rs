@@ -1,0 +1,11 @@
+//! Fibers' control blocks, stacks and locals. Nothing here runs a fiber: the hub does.
+
+pub(crate) mod local;
+pub(crate) mod overflow;
+pub(crate) mod pool;
+pub(crate) mod slot;
+pub(crate) mod stack;
+pub(crate) mod store;
+pub(crate) mod worker;
+
+pub(crate) use slot::FiberSlot;

@@ -1,0 +1,185 @@
+//! The stacks of one hub, by size: which are in use, which wait warm with a worker on them, which were given back.
+//!
+//! A fiber gets its stack when it first runs, so that a fiber which runs to its end at once finds the stack that its
+//! predecessor just warmed. So that this cannot fail in the hub's loop, `spawn` **reserves**: there are never more live fibers
+//! of a size than stacks.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+
+use super::stack::{StackMemory, StackSlab, discard};
+use super::worker::Worker;
+
+/// Free workers kept warm. Beyond it the oldest are given back in batches.
+const WARM_MAX: usize = 1024;
+const TRIM_BATCH: usize = 256;
+const FIRST_SLAB: usize = 16;
+
+/// All stacks of one size.
+#[derive(Default)]
+pub(crate) struct StackClass {
+    pitch: usize,
+    /// Live fibers, with or without a stack yet.
+    live: Cell<usize>,
+    /// Stacks that exist.
+    capacity: Cell<usize>,
+    /// Free workers, the warmest last.
+    warm: RefCell<Vec<&'static Worker>>,
+    /// Stacks without a worker.
+    cold: RefCell<Vec<StackMemory>>,
+    slabs: RefCell<Vec<StackSlab>>,
+    colour: Cell<usize>,
+}
+
+impl StackClass {
+    pub(crate) fn new(pitch: usize) -> Self {
+        Self {
+            pitch,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn pitch(&self) -> usize {
+        self.pitch
+    }
+
+    /// Makes sure that one more fiber will find a stack.
+    #[inline(always)]
+    pub(crate) fn reserve(&self) -> io::Result<()> {
+        if self.live.get() == self.capacity.get() {
+            self.grow()?;
+        }
+        self.live.set(self.live.get() + 1);
+        Ok(())
+    }
+
+    /// A worker for a fiber that [`Self::reserve`] counted.
+    #[inline(always)]
+    pub(crate) fn take(&self) -> &'static Worker {
+        let warm = self.warm.borrow_mut().pop();
+        match warm {
+            Some(worker) => worker,
+            None => self.warm_up(),
+        }
+    }
+
+    /// Takes the worker of a fiber that is done. Called by the hub's loop.
+    #[inline(always)]
+    pub(crate) fn give_back(&self, worker: &'static Worker) {
+        self.live.set(self.live.get() - 1);
+        let mut warm = self.warm.borrow_mut();
+        warm.push(worker);
+        if warm.len() > WARM_MAX {
+            let oldest: Vec<_> = warm.drain(..TRIM_BATCH).collect();
+            drop(warm);
+            self.cool(oldest);
+        }
+    }
+
+    /// Gives all slabs to other hubs, if no fiber uses them. Called on an ordinary stack.
+    pub(crate) fn recycle(&self) {
+        if self.live.get() != 0 {
+            return;
+        }
+        self.cool(self.warm.take());
+        self.cold.take();
+        self.capacity.set(0);
+        for slab in self.slabs.take() {
+            slab.recycle();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&self) -> io::Result<()> {
+        let wanted = self.capacity.get().max(FIRST_SLAB);
+        let slab = StackSlab::obtain(self.pitch, wanted)?;
+        // Backwards, so that stacks are taken in the order of their addresses from the top: neighbours share page tables.
+        self.cold
+            .borrow_mut()
+            .extend((0..slab.stacks()).rev().map(|index| slab.stack(index)));
+        self.capacity.set(self.capacity.get() + slab.stacks());
+        self.slabs.borrow_mut().push(slab);
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn warm_up(&self) -> &'static Worker {
+        let memory = self.cold.borrow_mut().pop();
+        let memory = memory.expect("invariant: `reserve` keeps as many stacks as live fibers");
+        let colour = self.colour.get();
+        self.colour.set(colour.wrapping_add(1));
+        Worker::make(memory, colour)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn cool(&self, workers: Vec<&'static Worker>) {
+        let stacks: Vec<StackMemory> = workers.into_iter().map(Worker::retire).collect();
+        for batch in stacks.chunks(TRIM_BATCH) {
+            discard(batch);
+        }
+        self.cold.borrow_mut().extend(stacks);
+    }
+}
+
+/// The stack classes of a hub. Class 0 has the default size.
+pub(crate) struct StackPool {
+    default: StackClass,
+    others: RefCell<Vec<&'static StackClass>>,
+}
+
+/// Stacks are this large unless the builder says otherwise.
+pub(crate) const DEFAULT_STACK_BYTES: usize = 128 * 1024;
+
+/// Sizes are rounded up to a multiple of this, which is also the smallest.
+pub(crate) const STACK_STEP_BYTES: usize = 64 * 1024;
+
+impl StackPool {
+    pub(crate) fn new() -> Self {
+        Self {
+            default: StackClass::new(DEFAULT_STACK_BYTES),
+            others: RefCell::new(Vec::new()),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn class(&self, class: u8) -> &StackClass {
+        match class {
+            0 => &self.default,
+            other => self.others.borrow()[usize::from(other) - 1],
+        }
+    }
+
+    /// The class for stacks of at least `bytes`.
+    pub(crate) fn class_for(&self, bytes: usize) -> io::Result<u8> {
+        let pitch = bytes
+            .clamp(STACK_STEP_BYTES, isize::MAX as usize / 2)
+            .next_multiple_of(STACK_STEP_BYTES);
+        if pitch == DEFAULT_STACK_BYTES {
+            return Ok(0);
+        }
+        let mut others = self.others.borrow_mut();
+        let known = others.iter().position(|class| class.pitch() == pitch);
+        let position = known.unwrap_or_else(|| {
+            // Leaked with the hub, which is never freed: a program uses a handful of stack sizes.
+            others.push(Box::leak(Box::new(StackClass::new(pitch))));
+            others.len() - 1
+        });
+        u8::try_from(position + 1).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "more than 255 different stack sizes on one hub",
+            )
+        })
+    }
+
+    /// Gives all slabs to other hubs. Called when no fiber is left.
+    pub(crate) fn recycle(&self) {
+        self.default.recycle();
+        for class in self.others.borrow().iter() {
+            class.recycle();
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! The hub: one per thread, it runs the thread's fibers one at a time and waits when none can run.
+//!
+//! # The loop
+//!
+//! The loop runs on the thread's own stack, inside whatever call parked the **root fiber** ([`Hub::run_until_root_wakes`]):
+//!
+//! ```text
+//! take the first of the run queue ── root? ──> return into the root's call
+//!        │ resume it until it parks, yields or ends
+//!        │ every 8 resumes: messages? timers due? every 64 resumes or 0.5 ms: events, without waiting
+//!        └ queue empty: messages, due timers, then wait for events until the next timer
+//! ```
+//!
+//! No user code runs on it: bodies, results, locals and panic payloads are run and dropped on fibers' stacks.
+//!
+//! # Who may do what
+//!
+//! - Everything in a `Hub` is `Cell`s for its own thread. Other threads hold a [`Remote`] and only send messages.
+//! - A waker only enqueues. [`switch_out`] is the only function that leaves a fiber, `Worker::resume` the only one that
+//!   enters one.
+//! - No borrow of hub state is held across a switch.
+//!
+//! # The end
+//!
+//! A hub has no destructor that resumes, unwinds or unmaps: the thread's locals may be gone by then, or the destructor may
+//! run on a fiber's own stack (`process::exit` in a fiber). [`end`] does that work, on an ordinary stack, once no fiber is
+//! left. A thread that ends without it leaks its hub, and says which fibers went with it.
+
+pub(crate) mod blocking;
+pub(crate) mod drain;
+pub(crate) mod end;
+pub(crate) mod inbox;
+pub(crate) mod poller;
+pub(crate) mod registration;
+pub(crate) mod remote;
+pub(crate) mod report;
+pub(crate) mod sources;
+mod sync_facade;
+pub(crate) mod timers;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::time::{Duration, Instant};
+
+use crate::current::{self, ThreadRole};
+use crate::fiber::slot::{NEVER, Wait, attention, flag};
+use crate::fiber::worker::{Signal, Worker};
+use crate::fiber::{FiberSlot, overflow, pool::StackPool};
+use crate::slab::Slab;
+
+use poller::Driver;
+use remote::{Message, Remote};
+use sources::Source;
+use timers::Timers;
+
+/// Resumes between two looks at messages and timers.
+const GLANCE_RESUMES: u32 = 8;
+/// Glances between two looks at events, if time does not ask for one earlier.
+const POLL_GLANCES: u32 = 8;
+/// A busy hub looks at events at least this often, as far as its fibers let it.
+const POLL_NANOSECONDS: u64 = 500_000;
+/// I/O operations that a fiber may complete without waiting before it has to let others run.
+const OPERATION_BUDGET: u32 = 128;
+
+pub(crate) struct Hub {
+    // What a switch touches, first.
+    queue_first: Cell<Option<&'static FiberSlot>>,
+    queue_last: Cell<Option<&'static FiberSlot>>,
+    root: Cell<Option<&'static FiberSlot>>,
+    resumes_left: Cell<u32>,
+    glances_left: Cell<u32>,
+    budget: Cell<u32>,
+    pub(crate) live: Cell<usize>,
+    pub(crate) next_serial: Cell<u64>,
+    pub(crate) slots: Slab<FiberSlot>,
+    pub(crate) stacks: StackPool,
+    pub(crate) timers: Timers,
+
+    pub(crate) sources: Slab<Source>,
+    pub(crate) sources_used: Cell<usize>,
+    driver: RefCell<Option<Box<dyn Driver>>>,
+    reports_peer_shutdown: Cell<bool>,
+    last_poll: Cell<u64>,
+    /// Instants are kept as nanoseconds since this one.
+    clock_start: Instant,
+
+    pub(crate) remote: &'static Remote,
+    pub(crate) epoch: Cell<u64>,
+    received: RefCell<Vec<Message>>,
+    pub(crate) is_main_thread: Cell<bool>,
+    /// Set by a stop: listeners accept no more.
+    pub(crate) is_stopping: Cell<bool>,
+    /// Set by a stop without unwinding: every wait for I/O has timed out.
+    pub(crate) is_expired: Cell<bool>,
+    /// The root waits for `live` to reach zero.
+    pub(crate) root_awaits_drained: Cell<bool>,
+    /// The root waits for a stop.
+    pub(crate) root_awaits_stop: Cell<bool>,
+}
+
+impl Hub {
+    /// Makes a hub with nothing open yet.
+    fn new() -> &'static Self {
+        Box::leak(Box::new(Self {
+            queue_first: Cell::new(None),
+            queue_last: Cell::new(None),
+            root: Cell::new(None),
+            resumes_left: Cell::new(GLANCE_RESUMES),
+            glances_left: Cell::new(POLL_GLANCES),
+            budget: Cell::new(OPERATION_BUDGET),
+            live: Cell::new(0),
+            next_serial: Cell::new(1),
+            slots: Slab::new(),
+            stacks: StackPool::new(),
+            timers: Timers::default(),
+            sources: Slab::new(),
+            sources_used: Cell::new(0),
+            driver: RefCell::new(None),
+            reports_peer_shutdown: Cell::new(false),
+            last_poll: Cell::new(0),
+            clock_start: Instant::now(),
+            remote: Remote::new(),
+            epoch: Cell::new(0),
+            received: RefCell::new(Vec::new()),
+            is_main_thread: Cell::new(false),
+            is_stopping: Cell::new(false),
+            is_expired: Cell::new(false),
+            root_awaits_drained: Cell::new(false),
+            root_awaits_stop: Cell::new(false),
+        }))
+    }
+
+    /// The slow half of [`current::hub`].
+    ///
+    /// # Panics
+    ///
+    /// Where a hub must not be, and if the system gives no descriptors for one.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn make_for_this_thread() -> &'static Self {
+        match Self::try_make_for_this_thread() {
+            Ok(hub) => hub,
+            Err(error) => panic!("kapok: this thread gets no hub: {error}"),
+        }
+    }
+
+    pub(crate) fn try_make_for_this_thread() -> io::Result<&'static Self> {
+        if let Some(hub) = current::existing_hub() {
+            return Ok(hub);
+        }
+        let refused = match current::role() {
+            ThreadRole::Open => None,
+            ThreadRole::BlockingPool => Some(
+                "closures given to `unblock` run on a pool thread, where no fiber can be spawned",
+            ),
+            ThreadRole::Ending => Some("the thread's locals are being destroyed"),
+        };
+        if let Some(reason) = refused {
+            return Err(io::Error::other(reason));
+        }
+        let driver = poller::new_driver()?;
+        overflow::install()?;
+        let hub = end::take_spare().unwrap_or_else(Self::new);
+        hub.reports_peer_shutdown
+            .set(driver.reports_peer_shutdown());
+        hub.epoch.set(hub.remote.open(driver.notifier()));
+        hub.driver.replace(Some(driver));
+        hub.is_main_thread
+            .set(std::thread::current().name() == Some("main"));
+        let root = hub.slots.take();
+        root.serial.set(hub.take_serial());
+        let (guard_depth, guard_place) = current::bare_guard();
+        root.guard_depth.set(guard_depth);
+        root.guard_place.set(guard_place);
+        root.attention.set(if guard_depth > 0 {
+            attention::NO_SWITCH
+        } else {
+            0
+        });
+        root.flags.set(0);
+        hub.root.set(Some(root));
+        current::enter(hub, root);
+        end::watch_this_thread();
+        Ok(hub)
+    }
+
+    pub(crate) fn root(&self) -> &'static FiberSlot {
+        self.root
+            .get()
+            .expect("invariant: a hub in use has a root fiber")
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_serial(&self) -> u64 {
+        let serial = self.next_serial.get();
+        self.next_serial.set(serial + 1);
+        serial
+    }
+
+    /// Nanoseconds since the hub's clock started.
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.nanoseconds(Instant::now())
+    }
+
+    /// An instant on the hub's clock; one that lies before its start is its start.
+    pub(crate) fn nanoseconds(&self, instant: Instant) -> u64 {
+        u64::try_from(
+            instant
+                .saturating_duration_since(self.clock_start)
+                .as_nanos(),
+        )
+        .unwrap_or(NEVER)
+    }
+
+    /// The end of a wait that starts now and lasts at least as long as asked.
+    #[inline]
+    pub(crate) fn deadline_after(&self, duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos())
+            .map_or(NEVER, |nanoseconds| self.now().saturating_add(nanoseconds))
+    }
+
+    pub(crate) fn reports_peer_shutdown(&self) -> bool {
+        self.reports_peer_shutdown.get()
+    }
+
+    /// Puts a fiber at the end of the run queue. It must not be in it.
+    #[inline(always)]
+    pub(crate) fn enqueue(&self, fiber: &'static FiberSlot) {
+        fiber.link().set(None);
+        match self.queue_last.replace(Some(fiber)) {
+            Some(last) => last.link().set(Some(fiber)),
+            None => self.queue_first.set(Some(fiber)),
+        }
+    }
+
+    #[inline(always)]
+    fn dequeue(&self) -> Option<&'static FiberSlot> {
+        let fiber = self.queue_first.get()?;
+        let next = fiber.link().get();
+        self.queue_first.set(next);
+        if next.is_none() {
+            self.queue_last.set(None);
+        }
+        Some(fiber)
+    }
+
+    /// Counts an operation that succeeded without waiting; yields when the fiber has had its share.
+    #[inline(always)]
+    pub(crate) fn spend_budget(&self, fiber: &'static FiberSlot) {
+        let left = self.budget.get();
+        self.budget.set(left.wrapping_sub(1));
+        if left == 0 {
+            self.enqueue(fiber);
+            switch_out(fiber);
+            self.budget.set(OPERATION_BUDGET);
+        }
+    }
+
+    /// The hub's loop: runs fibers until somebody wakes the root.
+    #[inline(never)]
+    fn run_until_root_wakes(&'static self) {
+        let root = self.root();
+        loop {
+            let Some(fiber) = self.dequeue() else {
+                self.wait_for_work();
+                continue;
+            };
+            if std::ptr::eq(fiber, root) {
+                current::set_fiber(root);
+                self.budget.set(OPERATION_BUDGET);
+                return;
+            }
+            self.run(fiber);
+            let left = self.resumes_left.get();
+            if left == 0 {
+                self.glance();
+            } else {
+                self.resumes_left.set(left - 1);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn run(&'static self, fiber: &'static FiberSlot) {
+        let worker = match fiber.worker.get() {
+            Some(worker) => worker,
+            None => {
+                let worker = self.stacks.class(fiber.stack_class.get()).take();
+                worker.bind(fiber);
+                worker
+            }
+        };
+        current::set_fiber(fiber);
+        self.budget.set(OPERATION_BUDGET);
+        if worker.resume() == Signal::Done {
+            self.finish(fiber, worker);
+        }
+    }
+
+    /// A body has ended, with everything it owned.
+    #[inline(always)]
+    fn finish(&self, fiber: &'static FiberSlot, worker: &'static Worker) {
+        fiber.worker.set(None);
+        fiber.yielder.set(None);
+        self.stacks.class(fiber.stack_class.get()).give_back(worker);
+        self.timers.disarm(fiber);
+        fiber
+            .flags
+            .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);
+        if let Some(joiner) = fiber.joiner.take() {
+            wake(self, joiner);
+        }
+        if !fiber.has(flag::HANDLE) {
+            self.release(fiber);
+        }
+        let live = self.live.get() - 1;
+        self.live.set(live);
+        if live == 0 && self.root_awaits_drained.get() {
+            wake(self, self.root());
+        }
+    }
+
+    /// Frees the slot of a fiber that is done and has no handle any more.
+    #[inline(always)]
+    pub(crate) fn release(&self, fiber: &'static FiberSlot) {
+        fiber.serial.set(0);
+        self.slots.give_back(fiber);
+    }
+
+    /// Looks up from a busy queue.
+    #[cold]
+    #[inline(never)]
+    fn glance(&self) {
+        self.resumes_left.set(GLANCE_RESUMES - 1);
+        self.receive_messages();
+        let watches = self.sources_used.get() > 0;
+        if !watches && self.timers.is_empty() {
+            return;
+        }
+        let now = self.now();
+        self.fire_timers(now);
+        let glances = self.glances_left.get();
+        self.glances_left.set(glances.saturating_sub(1));
+        if watches && (glances == 0 || now - self.last_poll.get() >= POLL_NANOSECONDS) {
+            self.poll(Some(Duration::ZERO));
+            self.last_poll.set(now);
+        }
+    }
+
+    /// Blocks the thread until there is something to run.
+    #[cold]
+    #[inline(never)]
+    fn wait_for_work(&self) {
+        if self.receive_messages() {
+            return;
+        }
+        let mut timeout = None;
+        if let Some(earliest) = self.timers.earliest() {
+            let now = self.now();
+            if earliest <= now {
+                self.fire_timers(now);
+                return;
+            }
+            timeout = Some(Duration::from_nanos(earliest - now));
+        }
+        if !self.remote.inbox.may_park() {
+            return;
+        }
+        self.poll(timeout);
+        self.remote.inbox.unparked();
+        if timeout.is_some() {
+            let now = self.now();
+            self.last_poll.set(now);
+            self.fire_timers(now);
+        }
+    }
+
+    fn poll(&self, timeout: Option<Duration>) {
+        self.glances_left.set(POLL_GLANCES - 1);
+        let mut driver = self.driver.borrow_mut();
+        let driver = driver
+            .as_mut()
+            .expect("invariant: a hub in use has a driver");
+        if let Err(error) = driver.wait(timeout, &mut |event| self.dispatch(event)) {
+            // epoll and kqueue fail only for arguments that are wrong for good: going on would spin.
+            panic!("kapok: the hub cannot wait for events: {error}");
+        }
+    }
+
+    /// Handles what other threads sent. Returns whether there was anything.
+    fn receive_messages(&self) -> bool {
+        if !self.remote.inbox.is_pending() {
+            return false;
+        }
+        let mut messages = self.received.take();
+        self.remote.inbox.receive(&mut messages);
+        let any = !messages.is_empty();
+        for message in messages.drain(..) {
+            self.handle(message);
+        }
+        self.received.replace(messages);
+        any
+    }
+
+    /// Wakes the fibers whose timers are due, and arms the timers they still need.
+    fn fire_timers(&self, now: u64) {
+        while let Some(fiber) = self.timers.pop_due(now) {
+            let mut next = fiber.deadline.get();
+            if next <= now {
+                fiber.deadline.set(NEVER);
+                fiber.set(flag::EXPIRED);
+                wake(self, fiber);
+                next = NEVER;
+            }
+            if fiber.scope_deadline.get() != NEVER {
+                next = next.min(crate::cancel::expire_scopes(self, fiber, now));
+            }
+            if next != NEVER {
+                self.timers.arm(fiber, next);
+            }
+        }
+    }
+}
+
+/// Makes a fiber of this hub run again. It only enqueues.
+#[inline(always)]
+pub(crate) fn wake(hub: &Hub, fiber: &'static FiberSlot) {
+    let flags = fiber.flags.get();
+    if flags & flag::PARKED != 0 {
+        fiber.flags.set(flags & !flag::PARKED);
+        hub.enqueue(fiber);
+    } else {
+        fiber.flags.set(flags | flag::TOKEN);
+    }
+}
+
+/// Takes the running fiber off the processor until it is resumed. **The only place where one stack is left for another**:
+/// whoever calls it has put the fiber where somebody will find it.
+///
+/// Inlined into every call that parks: a `call`/`ret` pair that straddles a switch would mispredict the processor's return
+/// stack, at two to three times the cost of the switch itself.
+#[inline(always)]
+pub(crate) fn switch_out(fiber: &'static FiberSlot) {
+    match fiber.yielder.get() {
+        Some(yielder) => yielder.suspend(Signal::Switched),
+        None => current::hub().run_until_root_wakes(),
+    }
+}
+
+/// Parks the running fiber until it is woken. Returns at once if it was woken since it last parked; may return for no reason,
+/// so every caller looks at what it waits for again.
+#[inline(always)]
+pub(crate) fn park(fiber: &'static FiberSlot, wait: Wait) {
+    if fiber.take(flag::TOKEN) {
+        return;
+    }
+    fiber.set(flag::PARKED);
+    fiber.wait.set(wait);
+    switch_out(fiber);
+}
+
+/// [`park`] up to a deadline. Returns whether it has passed.
+#[inline(always)]
+pub(crate) fn park_until(
+    hub: &'static Hub,
+    fiber: &'static FiberSlot,
+    wait: Wait,
+    deadline: u64,
+) -> bool {
+    if deadline == NEVER {
+        park(fiber, wait);
+        return false;
+    }
+    fiber.deadline.set(deadline);
+    hub.timers.arm(fiber, deadline);
+    park(fiber, wait);
+    fiber.deadline.set(NEVER);
+    fiber.take(flag::EXPIRED)
+}

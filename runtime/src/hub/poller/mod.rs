@@ -1,0 +1,59 @@
+//! Waiting for the operating system: one small trait, two drivers, chosen here.
+//!
+//! On Linux the driver is `epoll` itself: one system call a wait, nanosecond timeouts, and the peer's shutdown is watched, so
+//! that a short read means that the socket is drained. `polling` is the portable driver. `KAPOK_DRIVER=polling` picks it on
+//! Linux too, so that the whole suite can run on both.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+mod polling;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thread's way to wait for many descriptors. Every descriptor is added once, for both directions, and reported at each
+/// change (edge-triggered).
+pub(crate) trait Driver {
+    /// Reports the descriptor under `token` from now on; what is ready already is reported too.
+    fn add(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()>;
+
+    /// Reports it no more.
+    fn remove(&self, descriptor: BorrowedFd<'_>);
+
+    /// Waits for events, a notification or the timeout, whichever comes first, and hands each event on. May return early.
+    fn wait(&mut self, timeout: Option<Duration>, report: &mut dyn FnMut(Event)) -> io::Result<()>;
+
+    fn notifier(&self) -> Arc<dyn Notify>;
+
+    /// Whether a peer's shutdown is an event of its own. If not, a short read may hide an end of stream.
+    fn reports_peer_shutdown(&self) -> bool;
+}
+
+/// Ends a driver's wait from another thread.
+pub(crate) trait Notify: Send + Sync {
+    fn notify(&self);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) token: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer shut down, hung up, or there is an error: reads will not block any more.
+    pub(crate) closed: bool,
+}
+
+/// No source has this token.
+const NOTIFY_TOKEN: u64 = u64::MAX - 1;
+
+pub(crate) fn new_driver() -> io::Result<Box<dyn Driver>> {
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("KAPOK_DRIVER").is_none_or(|driver| driver != "polling")
+        && let Some(driver) = epoll::EpollDriver::new()?
+    {
+        return Ok(Box::new(driver));
+    }
+    Ok(Box::new(polling::PollingDriver::new()?))
+}

@@ -1,0 +1,256 @@
+//! A descriptor's tie to a hub.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::remote::{Message, Remote};
+use super::sources::{Direction, Source};
+use super::{Hub, park_until};
+use crate::cancel;
+use crate::current;
+use crate::fiber::slot::Wait;
+
+/// A non-blocking descriptor and its registration with the hub that last waited for it.
+///
+/// It holds numbers, no pointers, so it may move to another thread: it is registered anew with the hub that next waits for it,
+/// and the old hub is told to let go. Clones share the descriptor, and on one hub the registration.
+#[derive(Debug)]
+pub(crate) struct Registered<S: AsFd + Send + Sync + 'static> {
+    shared: Arc<Shared<S>>,
+    registration: Cell<Option<Registration>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared<S> {
+    io: S,
+    is_closed: AtomicBool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Registration {
+    remote: &'static Remote,
+    epoch: u64,
+    index: u32,
+    generation: u32,
+}
+
+impl<S: AsFd> AsFd for Shared<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
+    }
+}
+
+impl<S: AsFd + Send + Sync + 'static> Registered<S> {
+    pub(crate) fn new(io: S) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                io,
+                is_closed: AtomicBool::new(false),
+            }),
+            registration: Cell::new(None),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn io(&self) -> &S {
+        &self.shared.io
+    }
+
+    /// Another handle of the same descriptor.
+    pub(crate) fn share(&self) -> Self {
+        let shared = Arc::clone(&self.shared);
+        let registration = self.registration.get().filter(|registration| {
+            let here = current::existing_hub().and_then(|hub| registration.source(hub));
+            if let Some(source) = here {
+                source.references.set(source.references.get() + 1);
+            }
+            here.is_some()
+        });
+        Self {
+            shared,
+            registration: Cell::new(registration),
+        }
+    }
+
+    /// The descriptor itself, free of any hub; none if other handles share it.
+    pub(crate) fn into_inner(self) -> Result<S, Self> {
+        if Arc::strong_count(&self.shared) > 1 {
+            return Err(self);
+        }
+        self.release(true);
+        let shared = Arc::clone(&self.shared);
+        drop(self);
+        match Arc::try_unwrap(shared) {
+            Ok(shared) => Ok(shared.io),
+            Err(shared) => Err(Self {
+                shared,
+                registration: Cell::new(None),
+            }),
+        }
+    }
+
+    /// Marks the descriptor as closed for all handles and wakes who waits on this hub.
+    pub(crate) fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        if let Some(hub) = current::existing_hub()
+            && let Some(source) = self
+                .registration
+                .get()
+                .and_then(|registration| registration.source(hub))
+        {
+            source.wake_all(hub);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::Acquire)
+    }
+
+    /// The hub's source, if the descriptor is registered with it.
+    #[inline(always)]
+    pub(crate) fn source(&self, hub: &Hub) -> Option<&'static Source> {
+        self.registration
+            .get()
+            .and_then(|registration| registration.source(hub))
+    }
+
+    /// The hub's source; the descriptor is registered with it if it is not.
+    pub(crate) fn register(&self, hub: &'static Hub) -> io::Result<&'static Source> {
+        if let Some(source) = self.source(hub) {
+            return Ok(source);
+        }
+        self.release(false);
+        let source = hub.add_source(self.shared.as_fd())?;
+        self.registration.set(Some(Registration {
+            remote: hub.remote,
+            epoch: hub.epoch.get(),
+            index: source.index,
+            generation: source.generation.get(),
+        }));
+        Ok(source)
+    }
+
+    /// Waits until the direction may be tried again, or `deadline` (in the hub's nanoseconds) has passed.
+    ///
+    /// The caller has just seen that the operation would block.
+    #[inline(always)]
+    pub(crate) fn wait(
+        &self,
+        hub: &'static Hub,
+        direction: Direction,
+        wait: Wait,
+        deadline: u64,
+    ) -> io::Result<()> {
+        let source = self.register(hub)?;
+        if wait == Wait::Accept {
+            source.is_listener.set(true);
+        }
+        let fiber = current::running_fiber();
+        let calm = cancel::is_calm();
+        loop {
+            self.may_wait(hub, wait)?;
+            source.add_waiter(direction, fiber);
+            let expired = park_until(hub, fiber, wait, deadline);
+            source.remove_waiter(direction, fiber);
+            if source.is_ready(direction) {
+                return Ok(());
+            }
+            cancel::throw_after_wait(fiber, calm);
+            if expired {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    /// What makes waiting pointless.
+    #[inline(always)]
+    fn may_wait(&self, hub: &Hub, wait: Wait) -> io::Result<()> {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        if hub.is_expired.get() || (wait == Wait::Accept && hub.is_stopping.get()) {
+            return Err(stopped(wait));
+        }
+        Ok(())
+    }
+
+    /// Gives the registration back, here or by a message to the hub that has it.
+    fn release(&self, keeps_open: bool) {
+        let Some(registration) = self.registration.take() else {
+            return;
+        };
+        match current::existing_hub() {
+            Some(hub) if registration.is_of(hub) => {
+                if let Some(source) = registration.source(hub) {
+                    // The kernel forgets a descriptor that is closed; one that stays open must be taken out.
+                    let stays_open = keeps_open
+                        || Arc::strong_count(&self.shared) > 1
+                        || !hub.reports_peer_shutdown();
+                    hub.drop_reference(source, stays_open.then(|| self.shared.as_fd()));
+                }
+            }
+            _ => {
+                let descriptor: Arc<dyn AsFd + Send + Sync> = self.shared.clone();
+                let Registration {
+                    remote,
+                    epoch,
+                    index,
+                    generation,
+                } = registration;
+                // A hub that is gone has let go of it.
+                drop(remote.send(
+                    epoch,
+                    Message::Release {
+                        index,
+                        generation,
+                        descriptor,
+                    },
+                ));
+            }
+        }
+    }
+}
+
+impl<S: AsFd + Send + Sync + 'static> Drop for Registered<S> {
+    fn drop(&mut self) {
+        self.release(false);
+    }
+}
+
+impl Registration {
+    #[inline(always)]
+    fn is_of(self, hub: &Hub) -> bool {
+        std::ptr::eq(self.remote, hub.remote) && self.epoch == hub.epoch.get()
+    }
+
+    #[inline(always)]
+    fn source(self, hub: &Hub) -> Option<&'static Source> {
+        if !self.is_of(hub) {
+            return None;
+        }
+        hub.sources
+            .at(self.index)
+            .filter(|source| source.generation.get() == self.generation)
+    }
+}
+
+#[cold]
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "closed by this program")
+}
+
+#[cold]
+fn stopped(wait: Wait) -> io::Error {
+    if wait == Wait::Accept {
+        io::Error::new(
+            io::ErrorKind::ConnectionAborted,
+            "the hub is stopping and accepts no more",
+        )
+    } else {
+        io::Error::new(io::ErrorKind::TimedOut, "the hub has stopped")
+    }
+}

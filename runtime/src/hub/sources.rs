@@ -1,0 +1,255 @@
+//! Descriptors that a hub watches, and the fibers that wait for them.
+//!
+//! A source is made when an operation on a descriptor first would block, and stays until the last handle on this hub is
+//! dropped: one registration with the driver in a descriptor's life. `ready` is what is known without asking the kernel: set
+//! by an event, cleared by an operation that would have blocked or that drained the descriptor. Between an operation and the
+//! clearing no other code of the hub runs, so no newer event can be lost.
+//!
+//! Events carry a token of index and generation. An event for a source that was given back meanwhile (its descriptor number
+//! may belong to another socket by now) has an old generation and is ignored. The generation is 32 bits wide there; if it
+//! ever wrapped the consequence would be one needless attempt, no more.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::poller::Event;
+use super::{Hub, wake};
+use crate::fiber::FiberSlot;
+use crate::slab::SlabCell;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+#[derive(Debug)]
+pub(crate) struct Source {
+    next: Cell<Option<&'static Self>>,
+    pub(crate) index: u32,
+    pub(crate) generation: Cell<u32>,
+    /// Handles of this hub that share it; 0 in a free source.
+    pub(crate) references: Cell<u32>,
+    /// Accepts connections: a stopping hub ends its waits.
+    pub(crate) is_listener: Cell<bool>,
+    /// The peer shut down or hung up: it stays readable whatever a short read suggests.
+    closed: Cell<bool>,
+    read: Interest,
+    write: Interest,
+}
+
+#[derive(Debug, Default)]
+struct Interest {
+    ready: Cell<bool>,
+    /// The fiber that waits; more of them are rare.
+    waiter: Cell<Option<&'static FiberSlot>>,
+    more: RefCell<Vec<&'static FiberSlot>>,
+}
+
+impl SlabCell for Source {
+    fn new(index: u32) -> Self {
+        Self {
+            next: Cell::new(None),
+            index,
+            generation: Cell::new(0),
+            references: Cell::new(0),
+            is_listener: Cell::new(false),
+            closed: Cell::new(false),
+            read: Interest::default(),
+            write: Interest::default(),
+        }
+    }
+
+    fn next_free(&self) -> &Cell<Option<&'static Self>> {
+        &self.next
+    }
+}
+
+impl Source {
+    /// Makes a free source ready for a new descriptor.
+    pub(super) fn reset(&self) {
+        self.references.set(1);
+        self.is_listener.set(false);
+        self.closed.set(false);
+        self.read.ready.set(false);
+        self.write.ready.set(false);
+    }
+
+    pub(super) fn token(&self) -> u64 {
+        u64::from(self.generation.get()) << 32 | u64::from(self.index)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        self.interest(direction).ready.get()
+    }
+
+    /// To be tried again, whatever the events say.
+    pub(crate) fn set_ready(&self, direction: Direction) {
+        self.interest(direction).ready.set(true);
+    }
+
+    /// An operation would have blocked.
+    #[inline(always)]
+    pub(crate) fn clear_ready(&self, direction: Direction) {
+        self.interest(direction).ready.set(false);
+    }
+
+    /// A read returned less than asked for: nothing is left, unless the end of the stream is.
+    #[inline(always)]
+    pub(crate) fn drained(&self) {
+        self.read.ready.set(self.closed.get());
+    }
+
+    #[inline(always)]
+    pub(crate) fn add_waiter(&self, direction: Direction, fiber: &'static FiberSlot) {
+        let interest = self.interest(direction);
+        if interest.waiter.get().is_none() {
+            interest.waiter.set(Some(fiber));
+        } else {
+            interest.more.borrow_mut().push(fiber);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn remove_waiter(&self, direction: Direction, fiber: &'static FiberSlot) {
+        let interest = self.interest(direction);
+        if interest
+            .waiter
+            .get()
+            .is_some_and(|waiter| std::ptr::eq(waiter, fiber))
+        {
+            interest.waiter.set(None);
+        } else {
+            interest
+                .more
+                .borrow_mut()
+                .retain(|waiter| !std::ptr::eq(*waiter, fiber));
+        }
+    }
+
+    /// Wakes all who wait, in both directions, to look at the world again.
+    pub(crate) fn wake_all(&self, hub: &Hub) {
+        self.read.wake(hub);
+        self.write.wake(hub);
+    }
+
+    fn interest(&self, direction: Direction) -> &Interest {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
+    }
+}
+
+impl Interest {
+    fn report(&self, hub: &Hub) {
+        self.ready.set(true);
+        self.wake(hub);
+    }
+
+    /// A woken fiber takes itself off the list when it runs.
+    #[inline(always)]
+    fn wake(&self, hub: &Hub) {
+        if let Some(fiber) = self.waiter.get() {
+            wake(hub, fiber);
+        }
+        for fiber in self.more.borrow().iter() {
+            wake(hub, fiber);
+        }
+    }
+}
+
+impl Hub {
+    /// Watches a descriptor from now on.
+    pub(super) fn add_source(&self, descriptor: BorrowedFd<'_>) -> io::Result<&'static Source> {
+        let source = self.sources.take();
+        source.reset();
+        let added = match self.driver.borrow().as_ref() {
+            Some(driver) => driver.add(descriptor, source.token()),
+            None => Err(io::Error::other("the hub has ended")),
+        };
+        if let Err(error) = added {
+            source.references.set(0);
+            self.sources.give_back(source);
+            return Err(error);
+        }
+        self.sources_used.set(self.sources_used.get() + 1);
+        Ok(source)
+    }
+
+    /// A handle let go of its source. With the last one the hub forgets it; a descriptor that stays open must be given then.
+    pub(super) fn drop_reference(
+        &self,
+        source: &'static Source,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) {
+        let references = source.references.get() - 1;
+        source.references.set(references);
+        if references > 0 {
+            return;
+        }
+        if let (Some(descriptor), Some(driver)) = (descriptor, self.driver.borrow().as_ref()) {
+            driver.remove(descriptor);
+        }
+        source
+            .generation
+            .set(source.generation.get().wrapping_add(1));
+        self.sources_used.set(self.sources_used.get() - 1);
+        self.sources.give_back(source);
+    }
+
+    /// [`Self::drop_reference`] for a handle that was dropped on another thread.
+    pub(super) fn release_source(&self, index: u32, generation: u32, descriptor: &dyn AsFd) {
+        let source = self
+            .sources
+            .at(index)
+            .filter(|source| source.generation.get() == generation);
+        if let Some(source) = source.filter(|source| source.references.get() > 0) {
+            self.drop_reference(source, Some(descriptor.as_fd()));
+        }
+    }
+
+    /// Begins to stop: whoever waits for connections on this hub is told that there are no more.
+    pub(crate) fn stop_listening(&self) {
+        self.is_stopping.set(true);
+        self.wake_sources(|source| source.is_listener.get());
+        if self.root_awaits_stop.get() {
+            wake(self, self.root());
+        }
+    }
+
+    /// Ends every wait for I/O, now and from now on.
+    pub(crate) fn expire_all(&self) {
+        self.is_expired.set(true);
+        self.wake_sources(|_| true);
+    }
+
+    fn wake_sources(&self, which: impl Fn(&Source) -> bool) {
+        let sources = (0..self.sources.len()).filter_map(|index| self.sources.at(index));
+        for source in sources.filter(|source| source.references.get() > 0 && which(source)) {
+            source.wake_all(self);
+        }
+    }
+
+    /// Takes note of an event and wakes who waited for it.
+    pub(super) fn dispatch(&self, event: Event) {
+        let (index, generation) = (event.token as u32, (event.token >> 32) as u32);
+        let Some(source) = self.sources.at(index) else {
+            return;
+        };
+        if source.generation.get() != generation || source.references.get() == 0 {
+            return;
+        }
+        if event.closed {
+            source.closed.set(true);
+        }
+        if event.readable {
+            source.read.report(self);
+        }
+        if event.writable {
+            source.write.report(self);
+        }
+    }
+}

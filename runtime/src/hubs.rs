@@ -1,0 +1,336 @@
+//! Several hubs: one thread each, started together and stopped together.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::cancel;
+use crate::current;
+use crate::hub::Hub;
+use crate::hub::drain::{DrainError, drain_hub, wait_until_empty_or_stopped};
+use crate::hub::end::end;
+use crate::task::{HubHandle, park_thread};
+
+/// How many hubs, and their threads' names.
+#[derive(Clone, Debug)]
+pub struct HubsConfig {
+    count: usize,
+    name: String,
+}
+
+impl HubsConfig {
+    /// One hub a processor core.
+    #[must_use]
+    pub fn new() -> Self {
+        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            count,
+            name: "kapok-hub".to_owned(),
+        }
+    }
+
+    /// Sets the number of hubs. Default is one for each core this process may use; 0 counts as 1. Each is a thread.
+    #[must_use]
+    pub fn count(mut self, count: usize) -> Self {
+        self.count = count.max(1);
+        self
+    }
+
+    /// Sets the threads' name, which gets a number behind it. Default is `kapok-hub`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl Default for HubsConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Hubs that are about to be started.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let running = kapok::Hubs::new(kapok::HubsConfig::new().count(2)).start(|hub| {
+///     drop(hub.spawn(|| assert_eq!(kapok::current().name(), None)));
+///     Ok(())
+/// })?;
+/// running.stop(Duration::from_secs(1));
+/// running.join()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "no hub runs before `start`"]
+pub struct Hubs {
+    config: HubsConfig,
+}
+
+impl Hubs {
+    /// Hubs as configured.
+    pub fn new(config: HubsConfig) -> Self {
+        Self { config }
+    }
+
+    /// How many there will be.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.config.count
+    }
+
+    /// Starts the threads. `main` runs once on each, as its root fiber: what it makes may be `!Send`.
+    ///
+    /// A hub whose `main` has returned goes on until its fibers have ended, or until it is stopped. If one returns an error or
+    /// panics, all are stopped, and [`Running::join`] tells.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses a thread or the descriptors of a hub; hubs that were started are stopped then.
+    pub fn start<M>(self, main: M) -> io::Result<Running>
+    where
+        M: Fn(HubHandle) -> io::Result<()> + Send + Sync + 'static,
+    {
+        let main = Arc::new(main);
+        let shared = Arc::new(Shared::default());
+        let running = Running {
+            shared: Arc::clone(&shared),
+        };
+        for number in 0..self.config.count {
+            let (main, shared) = (Arc::clone(&main), Arc::clone(&shared));
+            let name = format!("{}-{number}", self.config.name);
+            shared.lock().unended += 1;
+            let (started, result) = (Arc::clone(&shared), std::thread::Builder::new().name(name));
+            let spawned = result.spawn(move || hub_thread(&shared, number, &*main));
+            if let Err(error) = spawned {
+                started.lock().unended -= 1;
+                running.stop(Duration::ZERO);
+                return Err(error);
+            }
+        }
+        running.wait_until_started()?;
+        Ok(running)
+    }
+}
+
+/// Hubs that run. Dropping it leaves them running.
+#[derive(Debug)]
+#[must_use = "without it the hubs can be neither stopped nor joined"]
+pub struct Running {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hubs: Vec<HubHandle>,
+    /// Threads that have not started or not ended yet.
+    unended: usize,
+    refused: Option<io::Error>,
+    /// What is left of the grace, once stopped.
+    stopped: Option<Duration>,
+    failure: Option<HubsError>,
+}
+
+impl Running {
+    /// Asks all hubs to end: their listeners accept no more, their fibers have `grace` to end by themselves, are cancelled
+    /// then, and have as long again (a second at least) to unwind. Returns at once; [`Self::join`] waits.
+    ///
+    /// Under `panic = "abort"` nothing is unwound: instead all waiting for I/O times out.
+    pub fn stop(&self, grace: Duration) {
+        self.shared.stop(grace);
+    }
+
+    /// The hubs, to spawn on.
+    #[must_use]
+    pub fn hubs(&self) -> Vec<HubHandle> {
+        self.shared.lock().hubs.clone()
+    }
+
+    /// Waits until all hubs have ended. In a fiber other fibers run meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The first that was wrong: a `main` that failed or panicked, or fibers that did not end after a stop.
+    #[kapok_macros::switchpoint_runtime(wakes = "the last hub's end", cancel = "the hubs run on")]
+    pub fn join(self) -> Result<(), HubsError> {
+        let shared = Arc::clone(&self.shared);
+        let waited = crate::hub::blocking::unblock(move || shared.wait_until_ended());
+        if let Err(error) = waited {
+            return Err(HubsError::Main { hub: 0, error });
+        }
+        match self.shared.lock().failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    fn wait_until_started(&self) -> io::Result<()> {
+        let mut state = self.shared.lock();
+        // Making a hub takes microseconds: the caller's fibers can wait that long.
+        while state.hubs.len() < state.unended && state.refused.is_none() {
+            state = self.shared.wait(state);
+        }
+        match state.refused.take() {
+            Some(error) => {
+                drop(state);
+                self.stop(Duration::ZERO);
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // No user code runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "callers are on threads of their own, or wait for microseconds"
+    )]
+    fn wait<'a>(
+        &self,
+        state: std::sync::MutexGuard<'a, State>,
+    ) -> std::sync::MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_until_ended(&self) {
+        let mut state = self.lock();
+        while state.unended > 0 {
+            state = self.wait(state);
+        }
+    }
+
+    fn stop(&self, grace: Duration) {
+        let mut state = self.lock();
+        state.stopped.get_or_insert(grace);
+        for hub in &state.hubs {
+            hub.stop(grace);
+        }
+    }
+}
+
+/// What a hub's thread does from its first line to its last.
+fn hub_thread<M>(shared: &Shared, number: usize, main: &M)
+where
+    M: Fn(HubHandle) -> io::Result<()>,
+{
+    let hub = match Hub::try_make_for_this_thread() {
+        Ok(hub) => hub,
+        Err(error) => {
+            let mut state = shared.lock();
+            state.refused.get_or_insert(error);
+            state.unended -= 1;
+            shared.changed.notify_all();
+            return;
+        }
+    };
+    let handle = HubHandle::of(hub);
+    let mut state = shared.lock();
+    state.hubs.push(handle.clone());
+    if let Some(grace) = state.stopped {
+        handle.stop(grace);
+    }
+    shared.changed.notify_all();
+    drop(state);
+
+    let failure = match catch_unwind(AssertUnwindSafe(|| main(handle))) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(HubsError::Main { hub: number, error }),
+        Err(payload) if cancel::is_cancel(&*payload) => None,
+        Err(_) => Some(HubsError::Panicked { hub: number }),
+    };
+    if let Some(failure) = failure {
+        shared.lock().failure.get_or_insert(failure);
+        shared.stop(Duration::ZERO);
+    }
+    cancel::unlimit_root(hub);
+    wait_until_empty_or_stopped(hub);
+    let grace = shared.lock().stopped.unwrap_or_default();
+    let stuck = drain_hub(hub, grace, grace).err();
+    end(hub);
+    let is_stuck = stuck.is_some();
+    {
+        let mut state = shared.lock();
+        if let Some(error) = stuck {
+            state
+                .failure
+                .get_or_insert(HubsError::Stuck { hub: number, error });
+        }
+        state.unended -= 1;
+        shared.changed.notify_all();
+    }
+    if is_stuck {
+        // Frames of the fibers that are left may have lent this thread's locals to other threads: it must not end.
+        loop {
+            park_thread(None);
+        }
+    }
+    debug_assert!(
+        current::existing_hub().is_none(),
+        "a hub whose fibers have ended is ended too"
+    );
+}
+
+/// Why hubs did not end well.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HubsError {
+    /// `main` returned an error.
+    Main {
+        /// The hub's number.
+        hub: usize,
+        /// What it returned.
+        error: io::Error,
+    },
+    /// `main` panicked.
+    Panicked {
+        /// The hub's number.
+        hub: usize,
+    },
+    /// Fibers did not end after a stop; they and their thread are leaked.
+    Stuck {
+        /// The hub's number.
+        hub: usize,
+        /// Which fibers.
+        error: DrainError,
+    },
+}
+
+impl fmt::Display for HubsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Main { hub, error } => write!(formatter, "hub {hub} failed: {error}"),
+            Self::Panicked { hub } => write!(formatter, "the main function of hub {hub} panicked"),
+            Self::Stuck { hub, .. } => write!(formatter, "fibers of hub {hub} did not end"),
+        }
+    }
+}
+
+impl std::error::Error for HubsError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Main { error, .. } => Some(error),
+            Self::Panicked { .. } => None,
+            Self::Stuck { error, .. } => Some(error),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Fibers for network programs in plain blocking Rust: the runtime under [`kapok`](https://docs.rs/kapok).
+//!
+//! Most programs depend on `kapok`, which re-exports all of this and adds the protocols.
+//!
+//! - A **fiber** is a function with a stack of its own that its thread's **hub** switches to and from: [`spawn`],
+//!   [`JoinHandle`], [`Builder`], [`sleep`], [`park`](park()), [`yield_now`].
+//! - Exactly one fiber of a hub runs at a time and fibers stay on their thread, so those of one hub share `Rc` and `Cell`
+//!   without locks. A fiber is switched out only at **switchpoints**: [`switchpoint`], [`assert_no_switchpoints`].
+//! - A hub is made on first use. The thread's own stack is its root fiber: `main` needs no macro and no runtime object.
+//! - [`Hubs`] runs one hub a core.
+//! - [`net`] mirrors [`std::net`].
+//! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
+
+#[cfg(not(all(unix, target_pointer_width = "64")))]
+compile_error!("kapok runs on 64-bit Unix systems; Linux is the one it is tested on");
+
+extern crate self as kapok_runtime;
+
+mod cancel;
+mod current;
+mod fiber;
+mod hub;
+mod hubs;
+mod slab;
+mod switchpoint;
+mod task;
+mod time;
+
+pub mod net;
+
+pub use cancel::{TimedOut, is_cancel, shielded, timeout};
+pub use fiber::local::FiberLocal;
+pub use hub::blocking::unblock;
+pub use hub::drain::{DrainError, drain, run};
+pub use hubs::{Hubs, HubsConfig, HubsError, Running};
+pub use kapok_macros::switchpoint_runtime as switchpoint;
+pub use switchpoint::{NoSwitchGuard, assert_no_switchpoints};
+pub use task::{
+    Builder, Fiber, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, current, park,
+    park_timeout, spawn, yield_now,
+};
+pub use time::{sleep, sleep_until};
+
+/// For the code that `#[switchpoint]` makes; not part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::switchpoint::switchpoint_entry;
+}

@@ -1,0 +1,320 @@
+//! Accepting TCP connections.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use kapok_macros::switchpoint_runtime as switchpoint;
+use socket2::SockRef;
+
+use super::address::{ToSocketAddrs, each_address};
+use super::options::{Sharing, listening_socket};
+use super::stream::TcpStream;
+use crate::current;
+use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::registration::Registered;
+use crate::hub::report::report;
+use crate::hub::sources::Direction;
+
+/// How long to wait before trying again when the system has no descriptor or memory for one more connection. No event tells
+/// when it has.
+const RETRY_TIME: Duration = Duration::from_millis(100);
+const REPORT_TIME: Duration = Duration::from_secs(10);
+
+/// A socket that accepts TCP connections, with the methods of [`std::net::TcpListener`].
+///
+/// See [`TcpStream`] for an example.
+pub struct TcpListener {
+    socket: Registered<std::net::TcpListener>,
+    last_report: Cell<Option<Instant>>,
+}
+
+impl TcpListener {
+    /// Listens on the first of the addresses that is free. Port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::net::TcpListener::bind`].
+    #[switchpoint(
+        wakes = "the resolver's answer, if the address is a name",
+        cancel = "nothing is left behind"
+    )]
+    pub fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        each_address(address, |address| {
+            listening_socket(address, Sharing::Alone).map(Self::of)
+        })
+    }
+
+    /// Listens `count` times on one address, for as many hubs: the kernel spreads connections over the listeners
+    /// (`SO_REUSEPORT`).
+    ///
+    /// The address is tried alone first, so that an address in use is an error as it is with [`Self::bind`]; without that a
+    /// second program would silently get half of the connections. With port 0 the first listener chooses for all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::bind`].
+    #[switchpoint(
+        wakes = "the resolver's answer, if the address is a name",
+        cancel = "nothing is left behind"
+    )]
+    pub fn bind_shared(address: impl ToSocketAddrs, count: usize) -> io::Result<Vec<Self>> {
+        each_address(address, |address| {
+            drop(listening_socket(address, Sharing::Alone)?);
+            let first = listening_socket(address, Sharing::WithOthers)?;
+            let address = first.local_addr()?;
+            let mut listeners = vec![Self::of(first)];
+            while listeners.len() < count {
+                listeners.push(Self::of(listening_socket(address, Sharing::WithOthers)?));
+            }
+            Ok(listeners)
+        })
+    }
+
+    fn of(socket: std::net::TcpListener) -> Self {
+        Self {
+            socket: Registered::new(socket),
+            last_report: Cell::new(None),
+        }
+    }
+
+    /// Takes a listener of std's, which becomes non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to make it non-blocking.
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::of(listener))
+    }
+
+    /// Gives the listener back to std, blocking as std's are. If clones share it, the result is a duplicate.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to make it blocking or to duplicate it.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        let listener = match self.socket.into_inner() {
+            Ok(listener) => listener,
+            Err(shared) => shared.io().try_clone()?,
+        };
+        listener.set_nonblocking(false)?;
+        Ok(listener)
+    }
+
+    /// Another handle of the same listener.
+    ///
+    /// # Errors
+    ///
+    /// None; the signature is std's.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            socket: self.socket.share(),
+            last_report: self.last_report.clone(),
+        })
+    }
+
+    /// Waits for a connection.
+    ///
+    /// When the system has no descriptor or memory for one more (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`) it says so on
+    /// standard error, at most every 10 s, and tries again every 100 ms: connections wait in the system's queue meanwhile. A
+    /// connection that its peer gave up before it was accepted is passed over.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` after [`Self::close`], `ConnectionAborted` when the hub is stopping, and what the system says if the
+    /// socket is broken.
+    #[switchpoint(
+        wakes = "a connection, `close`, or the hub's stop",
+        cancel = "no connection was taken"
+    )]
+    pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let hub = current::hub();
+        loop {
+            let mut deadline = NEVER;
+            let source = self.socket.source(hub);
+            if source.is_none_or(|source| source.is_ready(Direction::Read))
+                && !hub.is_stopping.get()
+                && !self.socket.is_closed()
+            {
+                match accept_nonblocking(self.socket.io()) {
+                    Ok((stream, peer)) => {
+                        hub.spend_budget(current::running_fiber());
+                        return Ok((TcpStream::of(stream), peer));
+                    }
+                    Err(error) => match Trouble::of(&error) {
+                        Trouble::Nobody => {}
+                        Trouble::Peer => continue,
+                        Trouble::Want => {
+                            self.report(&error);
+                            deadline = hub.deadline_after(RETRY_TIME);
+                        }
+                        Trouble::Socket => return Err(error),
+                    },
+                }
+            }
+            let retries = deadline != NEVER;
+            self.socket.register(hub)?.clear_ready(Direction::Read);
+            match self
+                .socket
+                .wait(hub, Direction::Read, Wait::Accept, deadline)
+            {
+                Err(error) if retries && error.kind() == io::ErrorKind::TimedOut => {
+                    self.socket.register(hub)?.set_ready(Direction::Read);
+                }
+                other => other?,
+            }
+        }
+    }
+
+    /// Connections, one after the other, for ever.
+    #[must_use]
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// Ends the listening for all handles: whoever waits in [`Self::accept`] wakes with an error. The descriptor is closed
+    /// when the last handle is dropped.
+    pub fn close(&self) {
+        self.socket.close();
+        // Wakes those who wait on other hubs; fails where listeners cannot be shut down, and they wake at the next connection.
+        let _ = self.options().shutdown(std::net::Shutdown::Both);
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.io().local_addr()
+    }
+
+    /// Takes the error that the system has noted for the socket.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket.io().take_error()
+    }
+
+    /// Every other option of the socket, through `socket2`. The socket must stay non-blocking.
+    #[must_use]
+    pub fn options(&self) -> SockRef<'_> {
+        SockRef::from(self.socket.io())
+    }
+
+    fn report(&self, error: &io::Error) {
+        let is_due = self
+            .last_report
+            .get()
+            .is_none_or(|last| last.elapsed() >= REPORT_TIME);
+        if is_due {
+            self.last_report.set(Some(Instant::now()));
+            let address = self
+                .local_addr()
+                .map_or_else(|_| "a listener".to_owned(), |address| address.to_string());
+            report(format_args!(
+                "{address} cannot accept: {error}; trying again every {} ms",
+                RETRY_TIME.as_millis()
+            ));
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Nobody has come.
+    Nobody,
+    /// The peer or its network went away: the next one may be well. accept(2) passes such errors on.
+    Peer,
+    /// The system has no descriptor or memory.
+    Want,
+    /// The socket itself.
+    Socket,
+}
+
+impl Trouble {
+    fn of(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Want,
+            Some(
+                libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::ENETDOWN
+                | libc::ENETUNREACH
+                | libc::EHOSTDOWN
+                | libc::EHOSTUNREACH,
+            ) => Self::Peer,
+            #[cfg(target_os = "linux")]
+            Some(libc::ENONET | libc::EOPNOTSUPP | libc::ENOPROTOOPT) => Self::Peer,
+            _ if error.kind() == io::ErrorKind::WouldBlock => Self::Nobody,
+            _ => Self::Socket,
+        }
+    }
+}
+
+/// One system call for a connection that is non-blocking and closed on exec.
+#[cfg(target_os = "linux")]
+fn accept_nonblocking(
+    listener: &std::net::TcpListener,
+) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let (descriptor, peer) =
+        acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    let peer = SocketAddr::try_from(peer).map_err(|_| io::ErrorKind::AddrNotAvailable)?;
+    Ok((descriptor.into(), peer))
+}
+
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the listener is non-blocking")]
+fn accept_nonblocking(
+    listener: &std::net::TcpListener,
+) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer))
+}
+
+/// The connections of a listener, made by [`TcpListener::incoming`]. Never ends.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Iterator for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    #[switchpoint]
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.listener.accept().map(|(stream, _)| stream))
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.io().as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.io().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("TcpListener")
+            .field("socket", self.socket.io())
+            .finish_non_exhaustive()
+    }
+}

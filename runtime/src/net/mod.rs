@@ -1,0 +1,13 @@
+//! Sockets with the names and signatures of [`std::net`], on which a fiber waits and not its thread.
+
+mod address;
+mod connection;
+mod listener;
+mod options;
+mod stream;
+
+pub use address::{ToSocketAddrs, resolve};
+pub use connection::{Connection, Listener};
+pub use listener::{Incoming, TcpListener};
+pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
+pub use stream::TcpStream;

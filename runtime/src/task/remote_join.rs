@@ -1,0 +1,260 @@
+//! Spawning on another thread's hub, and waiting for the result from anywhere.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kapok_macros::switchpoint_runtime as switchpoint;
+
+use super::spawn::spawn_in;
+use super::{JoinError, fiber_handle::park_thread};
+use crate::cancel::{self, Unwinding};
+use crate::current;
+use crate::fiber::slot::Wait;
+use crate::hub::remote::{FiberId, Message, Remote, Waker};
+use crate::hub::{self, Hub};
+
+/// A hub, as seen from any thread: closures can be sent to it.
+#[derive(Clone)]
+pub struct HubHandle {
+    remote: &'static Remote,
+    epoch: u64,
+}
+
+impl HubHandle {
+    /// This thread's hub, made if there is none.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](crate::spawn()) does where a hub cannot be.
+    #[must_use]
+    pub fn current() -> Self {
+        Self::of(current::hub())
+    }
+
+    pub(crate) fn of(hub: &Hub) -> Self {
+        Self {
+            remote: hub.remote,
+            epoch: hub.epoch.get(),
+        }
+    }
+
+    /// Runs `f` on a new fiber of that hub.
+    ///
+    /// Costs an allocation or three and, if the hub sleeps, one system call. If the hub has ended or ends before the fiber,
+    /// `join` returns [`JoinError::HubEnded`] and `f` is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let hub = kapok::HubHandle::current();
+    /// let thread = std::thread::spawn(move || hub.spawn(|| 6 * 7).join());
+    /// while !thread.is_finished() {
+    ///     kapok::sleep(std::time::Duration::from_millis(1));
+    /// }
+    /// assert_eq!(thread.join().unwrap().unwrap(), 42);
+    /// ```
+    pub fn spawn<F, T>(&self, f: F) -> RemoteJoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let packet = Packet::new();
+        let completion = Completion(Some(packet.clone()));
+        // A closure that gets no stack, or is dropped unrun, completes its packet with `HubEnded`.
+        let start = move || drop(spawn_in(current::hub(), 0, move || completion.run(f)));
+        // If it comes back, dropping it completes the packet.
+        drop(
+            self.remote
+                .send(self.epoch, Message::Spawn(Box::new(start))),
+        );
+        RemoteJoinHandle {
+            packet,
+            remote: self.remote,
+            epoch: self.epoch,
+        }
+    }
+
+    pub(crate) fn stop(&self, grace: Duration) {
+        // A hub that is gone has stopped.
+        drop(self.remote.send(self.epoch, Message::Stop { grace }));
+    }
+}
+
+impl fmt::Debug for HubHandle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HubHandle")
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Owns the right to the result of a fiber on any hub. Usable from fibers of every hub and from plain threads; dropping it
+/// detaches the fiber.
+#[must_use = "dropping a handle detaches its fiber; join it, or say `drop(handle)`"]
+pub struct RemoteJoinHandle<T> {
+    packet: Arc<Packet<T>>,
+    remote: &'static Remote,
+    epoch: u64,
+}
+
+impl<T: Send> RemoteJoinHandle<T> {
+    /// Waits for the fiber to end and returns its result. On a thread without a hub it parks the thread.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]: the fiber panicked, was cancelled, or its hub ended.
+    #[switchpoint(
+        wakes = "the fiber's end",
+        cancel = "the fiber is detached and runs on"
+    )]
+    pub fn join(self) -> Result<T, JoinError> {
+        self.packet.wait(Wait::Join)
+    }
+
+    /// Asks the fiber to end, as [`JoinHandle::cancel`](crate::JoinHandle::cancel) does.
+    ///
+    /// Does not compile under `panic = "abort"`.
+    pub fn cancel(&self) {
+        const {
+            assert!(
+                cfg!(panic = "unwind"),
+                "kapok: `RemoteJoinHandle::cancel` unwinds the fiber and needs `panic = \"unwind\"`"
+            )
+        };
+        if let Some(id) = self.packet.request_cancel() {
+            // A hub that is gone has no fiber to cancel.
+            drop(self.remote.send(self.epoch, Message::Cancel(id)));
+        }
+    }
+
+    /// Whether the fiber has ended, so that `join` would not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.packet.lock().outcome, Outcome::Ready(_))
+    }
+}
+
+impl<T> fmt::Debug for RemoteJoinHandle<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RemoteJoinHandle")
+            .finish_non_exhaustive()
+    }
+}
+
+/// A result on its way from one thread to another.
+pub(crate) struct Packet<T> {
+    state: Mutex<PacketState<T>>,
+}
+
+struct PacketState<T> {
+    outcome: Outcome<T>,
+    waiter: Option<Waker>,
+    fiber: Option<FiberId>,
+    is_cancelled: bool,
+}
+
+enum Outcome<T> {
+    Pending,
+    Ready(Result<T, JoinError>),
+    Taken,
+}
+
+impl<T> Packet<T> {
+    pub(crate) fn new() -> Arc<Self> {
+        let state = PacketState {
+            outcome: Outcome::Pending,
+            waiter: None,
+            fiber: None,
+            is_cancelled: false,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Leaves the result and wakes who waits for it.
+    pub(crate) fn complete(&self, result: Result<T, JoinError>) {
+        let mut state = self.lock();
+        state.outcome = Outcome::Ready(result);
+        let waiter = state.waiter.take();
+        drop(state);
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    /// Waits for the result, in a fiber or, without a hub, as a thread.
+    #[inline]
+    pub(crate) fn wait(&self, wait: Wait) -> Result<T, JoinError> {
+        let calm = cancel::is_calm();
+        loop {
+            let mut state = self.lock();
+            match std::mem::replace(&mut state.outcome, Outcome::Taken) {
+                Outcome::Ready(result) => return result,
+                other => state.outcome = other,
+            }
+            state.waiter = Some(Waker::current());
+            drop(state);
+            match current::fiber() {
+                Some(fiber) => {
+                    hub::park(fiber, wait);
+                    if !matches!(self.lock().outcome, Outcome::Ready(_)) {
+                        cancel::throw_after_wait(fiber, calm);
+                    }
+                }
+                None => park_thread(None),
+            }
+        }
+    }
+
+    /// The fiber to cancel, if it has begun; if not it will see the mark when it does.
+    fn request_cancel(&self) -> Option<FiberId> {
+        let mut state = self.lock();
+        state.is_cancelled = true;
+        state.fiber
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, PacketState<T>> {
+        // No user code runs under the lock: what is there stays right.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Completes its packet whatever happens: a closure that is dropped unrun counts as one whose hub ended.
+struct Completion<T>(Option<Arc<Packet<T>>>);
+
+impl<T> Completion<T> {
+    fn run<F: FnOnce() -> T>(mut self, f: F) {
+        let packet = self.0.take().expect("invariant: taken here alone");
+        let mut state = packet.lock();
+        if let Waker::Fiber { id, .. } = Waker::current() {
+            state.fiber = Some(id);
+        }
+        let is_cancelled = state.is_cancelled;
+        drop(state);
+        if is_cancelled {
+            super::drop_quietly(f);
+            packet.complete(Err(JoinError::Cancelled));
+            return;
+        }
+        let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+            match payload.downcast::<Unwinding>() {
+                Ok(_) => JoinError::Cancelled,
+                Err(payload) => JoinError::Panicked(payload),
+            }
+        });
+        packet.complete(result);
+    }
+}
+
+impl<T> Drop for Completion<T> {
+    fn drop(&mut self) {
+        if let Some(packet) = self.0.take() {
+            packet.complete(Err(JoinError::HubEnded));
+        }
+    }
+}
