@@ -3,11 +3,14 @@
 
 extern crate self as kapok;
 
+pub mod http;
+
 #[doc(inline)]
 pub use kapok_runtime::{
-    Builder, DrainError, Fiber, FiberLocal, HubHandle, Hubs, HubsConfig, HubsError, JoinError, JoinHandle, NoSwitchGuard,
-    RemoteJoinHandle, Running, TimedOut, assert_no_switchpoints, current, drain, fiber_local, is_cancel, net, park,
-    park_timeout, run, shielded, sleep, sleep_until, spawn, timeout, unblock, yield_now,
+    Builder, DrainError, Fiber, FiberLocal, HubHandle, Hubs, HubsConfig, HubsError, JoinError,
+    JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, TimedOut, assert_no_switchpoints,
+    current, drain, fiber_local, is_cancel, net, park, park_timeout, run, shielded, sleep,
+    sleep_until, spawn, timeout, unblock, yield_now,
 };
 
 pub use kapok_macros::switchpoint;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -14,6 +14,12 @@ use super::{TcpListener, TcpStream};
 pub trait Connection: Read + Write + 'static {
     /// A reader and writer that needs no exclusive access, such as `&TcpStream`.
     fn shared(&self) -> impl Read + Write + '_;
+
+    /// How long a read may wait; a time of zero counts as the shortest. Default is for ever.
+    fn set_read_timeout(&self, timeout: Option<Duration>);
+
+    /// How long a write may wait; a time of zero counts as the shortest. Default is for ever.
+    fn set_write_timeout(&self, timeout: Option<Duration>);
 
     /// When reads must be done; after it they return `TimedOut` instead of waiting.
     fn set_read_deadline(&self, deadline: Option<Instant>);
@@ -55,6 +61,14 @@ pub trait Listener: 'static {
 impl Connection for TcpStream {
     fn shared(&self) -> impl Read + Write + '_ {
         self
+    }
+
+    fn set_read_timeout(&self, timeout: Option<Duration>) {
+        self.limit_read(timeout);
+    }
+
+    fn set_write_timeout(&self, timeout: Option<Duration>) {
+        self.limit_write(timeout);
     }
 
     fn set_read_deadline(&self, deadline: Option<Instant>) {

@@ -203,10 +203,7 @@ impl TcpStream {
     ///
     /// `InvalidInput` for a zero timeout, as std.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.read_limit.set(Limit {
-            timeout: checked(timeout)?,
-            ..self.read_limit.get()
-        });
+        self.limit_read(checked(timeout)?);
         Ok(())
     }
 
@@ -216,11 +213,22 @@ impl TcpStream {
     ///
     /// `InvalidInput` for a zero timeout, as std.
     pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.limit_write(checked(timeout)?);
+        Ok(())
+    }
+
+    pub(super) fn limit_read(&self, timeout: Option<Duration>) {
+        self.read_limit.set(Limit {
+            timeout,
+            ..self.read_limit.get()
+        });
+    }
+
+    pub(super) fn limit_write(&self, timeout: Option<Duration>) {
         self.write_limit.set(Limit {
-            timeout: checked(timeout)?,
+            timeout,
             ..self.write_limit.get()
         });
-        Ok(())
     }
 
     /// The timeout set by [`Self::set_read_timeout`].

@@ -1,0 +1,360 @@
+//! Whole connections over a stream in memory: order, batches, ends.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io;
+use std::time::{Duration, UNIX_EPOCH};
+
+use ::http::{HeaderValue, header};
+
+use super::*;
+
+/// A peer that sends prepared pieces, one a read, and keeps each write apart.
+struct Peer {
+    input: VecDeque<Vec<u8>>,
+    /// What follows the input; the end of the stream if there is nothing.
+    read_error: Option<io::ErrorKind>,
+    write_error: Option<io::ErrorKind>,
+    writes: Vec<Vec<u8>>,
+}
+
+impl Peer {
+    fn new<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> Self {
+        let input = pieces
+            .into_iter()
+            .map(|piece| piece.as_ref().to_vec())
+            .collect();
+        Self {
+            input,
+            read_error: None,
+            write_error: None,
+            writes: Vec::new(),
+        }
+    }
+
+    fn received(&self) -> String {
+        String::from_utf8(self.writes.concat())
+            .expect("the answers are text")
+            .replace(DATE, "{date}")
+    }
+}
+
+impl Read for Peer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(mut piece) = self.input.pop_front() else {
+            return self.read_error.map_or(Ok(0), |kind| Err(kind.into()));
+        };
+        let count = piece.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&piece[..count]);
+        if count < piece.len() {
+            self.input.push_front(piece.split_off(count));
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Peer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kind) = self.write_error {
+            return Err(kind.into());
+        }
+        self.writes.push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
+fn clock() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(784_111_777)
+}
+
+/// Answers with method, path and body.
+fn echo(request: &mut Request<'_>) -> String {
+    let body = String::from_utf8_lossy(request.body());
+    format!("{} {} {body}", request.method(), request.path())
+}
+
+fn serve(peer: &mut Peer, handler: &impl Handler) -> Result<ConnectionEnd, ServeError> {
+    serve_connection(peer, &Config::new(), handler, clock)
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+fn ok(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\n{{date}}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn closing(answer: &str) -> String {
+    answer.replace("Content-Length", "Connection: close\r\nContent-Length")
+}
+
+#[test]
+fn requests_in_one_read_are_answered_in_order_with_one_write() {
+    let mut peer = Peer::new([get("/1") + &get("/2") + &get("/3")]);
+    assert_eq!(
+        serve(&mut peer, &echo).expect("served"),
+        ConnectionEnd::PeerClosed
+    );
+    assert_eq!(
+        peer.received(),
+        ok("GET /1 ") + &ok("GET /2 ") + &ok("GET /3 ")
+    );
+    assert_eq!(peer.writes.len(), 1);
+}
+
+#[test]
+fn cuts_change_nothing() {
+    let input = get("/1")
+        + "\r\nPOST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+        + "HEAD /3 HTTP/1.1\r\nHost: a\r\n\r\n"
+        + &get("/4");
+    let mut whole = Peer::new([&input]);
+    assert_eq!(
+        serve(&mut whole, &echo).expect("served"),
+        ConnectionEnd::PeerClosed
+    );
+    let head_only = ok("HEAD /3 ").replace("\r\n\r\nHEAD /3 ", "\r\n\r\n");
+    let expected = ok("GET /1 ") + &ok("POST /2 hello") + &head_only + &ok("GET /4 ");
+    assert_eq!(whole.received(), expected);
+
+    let mut single = Peer::new(input.bytes().map(|byte| [byte]));
+    serve(&mut single, &echo).expect("served");
+    assert_eq!(single.received(), expected);
+    for cut in 1..input.len() {
+        let mut peer = Peer::new([&input[..cut], &input[cut..]]);
+        serve(&mut peer, &echo).expect("served");
+        assert_eq!(peer.received(), expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_hundred_pipelined_requests_are_answered_in_batches() {
+    let mut peer = Peer::new([get("/").repeat(100)]);
+    assert_eq!(
+        serve(&mut peer, &echo).expect("served"),
+        ConnectionEnd::PeerClosed
+    );
+    assert_eq!(peer.received(), ok("GET / ").repeat(100));
+    assert_eq!(peer.writes.len(), 2);
+}
+
+#[test]
+fn the_batch_is_also_limited_in_bytes() {
+    let body = "b".repeat(OUTPUT_BYTES_MAX / 4);
+    let mut peer = Peer::new([get("/").repeat(8)]);
+    serve(&mut peer, &|_: &mut Request<'_>| body.clone()).expect("served");
+    assert_eq!(peer.received(), ok(&body).repeat(8));
+    assert_eq!(peer.writes.len(), 2);
+}
+
+#[test]
+fn long_bodies_are_written_in_their_place() {
+    let body = "b".repeat(OUTPUT_BYTES_MAX);
+    let mut peer = Peer::new([get("/short") + &get("/long") + &get("/short")]);
+    let handler = |request: &mut Request<'_>| match request.path() {
+        "/long" => body.clone(),
+        _ => "s".to_owned(),
+    };
+    serve(&mut peer, &handler).expect("served");
+    assert_eq!(peer.received(), ok("s") + &ok(&body) + &ok("s"));
+    assert_eq!(peer.writes.len(), 3);
+}
+
+#[test]
+fn a_body_that_is_not_read_is_no_request() {
+    let inner = get("/inner");
+    let length = inner.len();
+    let outer =
+        format!("POST /outer HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{inner}");
+    let mut peer = Peer::new([outer + &get("/next")]);
+    serve(&mut peer, &|request: &mut Request<'_>| {
+        request.path().to_owned()
+    })
+    .expect("served");
+    assert_eq!(peer.received(), ok("/outer") + &ok("/next"));
+}
+
+#[test]
+fn bodies_larger_than_the_buffer_arrive_whole() {
+    let body = "0123456789".repeat(10_000);
+    let request = format!(
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut peer = Peer::new([get("/before") + &request + &get("/after")]);
+    let handler = |request: &mut Request<'_>| format!("{}", request.body() == body.as_bytes());
+    serve(&mut peer, &handler).expect("served");
+    assert_eq!(peer.received(), ok("false") + &ok("true") + &ok("false"));
+}
+
+#[test]
+fn maps_and_uris_are_those_of_their_request() {
+    let handler =
+        |request: &mut Request<'_>| format!("{} {:?}", request.uri(), request.headers().get("x"));
+    let with_field = "GET /1 HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
+    let mut peer = Peer::new([with_field.to_owned() + &get("/2")]);
+    serve(&mut peer, &handler).expect("served");
+    assert_eq!(peer.received(), ok("/1 Some(\"y\")") + &ok("/2 None"));
+}
+
+#[test]
+fn the_connection_ends_when_the_peer_asks() {
+    let last = "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let mut peer = Peer::new([get("/first") + last + &get("/never")]);
+    let end = serve(&mut peer, &echo).expect("served");
+    assert_eq!(end, ConnectionEnd::ServerClosed);
+    assert!(end.must_linger());
+    assert_eq!(
+        peer.received(),
+        ok("GET /first ") + &closing(&ok("GET /last "))
+    );
+}
+
+#[test]
+fn the_connection_ends_when_the_handler_asks() {
+    let handled = Cell::new(0);
+    let handler = |_: &mut Request<'_>| {
+        handled.set(handled.get() + 1);
+        Response::text("bye").header(header::CONNECTION, HeaderValue::from_static("close"))
+    };
+    let mut peer = Peer::new([get("/").repeat(2)]);
+    assert_eq!(
+        serve(&mut peer, &handler).expect("served"),
+        ConnectionEnd::ServerClosed
+    );
+    assert_eq!(peer.received(), closing(&ok("bye")));
+    assert_eq!(handled.get(), 1);
+}
+
+#[test]
+fn http_1_0_ends_unless_kept_alive() {
+    let kept = "GET /kept HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    let mut peer = Peer::new([format!("{kept}GET /last HTTP/1.0\r\n\r\n{kept}")]);
+    assert_eq!(
+        serve(&mut peer, &echo).expect("served"),
+        ConnectionEnd::ServerClosed
+    );
+    let announced =
+        ok("GET /kept ").replace("Content-Length", "Connection: keep-alive\r\nContent-Length");
+    assert_eq!(peer.received(), announced + &closing(&ok("GET /last ")));
+}
+
+#[test]
+fn a_refusal_is_answered_last_and_nothing_is_parsed_after_it() {
+    for (bad, status, line) in [
+        ("GET / HTTP/1.1\nHost: a\n\n", 400, "400 Bad Request"),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n",
+            413,
+            "413 Payload Too Large",
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+            "501 Not Implemented",
+        ),
+        (
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            505,
+            "505 HTTP Version Not Supported",
+        ),
+    ] {
+        let mut peer = Peer::new([get("/first") + bad + &get("/never")]);
+        let end = serve(&mut peer, &echo).expect("served");
+        let ConnectionEnd::Refused(refusal) = end else {
+            panic!("{end:?}")
+        };
+        assert_eq!(refusal.status().as_u16(), status);
+        assert!(end.must_linger());
+        let answer = closing(&ok(refusal.reason())).replace("200 OK", line);
+        assert_eq!(peer.received(), ok("GET /first ") + &answer);
+        assert_eq!(peer.writes.len(), 1);
+    }
+}
+
+#[test]
+fn a_refused_head_request_gets_no_body() {
+    let mut peer = Peer::new(["\r\nHEAD / HTTP/1.1\r\n\r\n"]);
+    let end = serve(&mut peer, &echo).expect("served");
+    assert!(matches!(end, ConnectionEnd::Refused(_)));
+    assert!(peer.received().ends_with("\r\n\r\n"), "{}", peer.received());
+}
+
+#[test]
+fn informational_answers_become_errors_of_the_server() {
+    for status in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS] {
+        let mut peer = Peer::new([get("/") + &get("/")]);
+        serve(&mut peer, &|_: &mut Request<'_>| status).expect("served");
+        let answer = "HTTP/1.1 500 Internal Server Error\r\n{date}Content-Length: 0\r\n\r\n";
+        assert_eq!(peer.received(), answer.repeat(2));
+    }
+}
+
+#[test]
+fn the_end_between_requests_is_clean() {
+    for input in [
+        String::new(),
+        get("/"),
+        get("/") + "\r\n",
+        "\r\n\r".to_owned(),
+    ] {
+        let end = serve(&mut Peer::new([&input]), &echo).expect("served");
+        assert_eq!(end, ConnectionEnd::PeerClosed, "{input:?}");
+        assert!(!end.must_linger());
+    }
+}
+
+#[test]
+fn the_end_inside_a_request_is_an_error_after_the_answers_before_it() {
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello";
+    for cut in 1..post.len() {
+        let mut peer = Peer::new([get("/whole") + &post[..cut]]);
+        let error = serve(&mut peer, &echo).expect_err("cut short");
+        assert!(matches!(error, ServeError::Truncated), "{error:?} at {cut}");
+        assert_eq!(peer.received(), ok("GET /whole "));
+    }
+}
+
+#[test]
+fn errors_of_the_stream_are_told_apart() {
+    let mut peer = Peer::new([get("/")]);
+    peer.read_error = Some(io::ErrorKind::TimedOut);
+    let error = serve(&mut peer, &echo).expect_err("reading fails");
+    assert!(matches!(&error, ServeError::Read(cause) if cause.kind() == io::ErrorKind::TimedOut));
+    assert_eq!(peer.received(), ok("GET / "));
+
+    let mut peer = Peer::new([get("/")]);
+    peer.write_error = Some(io::ErrorKind::BrokenPipe);
+    let error = serve(&mut peer, &echo).expect_err("writing fails");
+    assert!(
+        matches!(&error, ServeError::Write(cause) if cause.kind() == io::ErrorKind::BrokenPipe)
+    );
+}
+
+#[test]
+fn large_answers_leave_no_large_buffer() {
+    let config = Config::new();
+    let mut connection = Connection::new(&config);
+    let body = "b".repeat(OUTPUT_BYTES_MAX / 2);
+    let mut peer = Peer::new([get("/")]);
+    connection.input.fill(&mut peer).expect("reads");
+    let end = connection.answer_all(
+        &mut peer,
+        &config,
+        &|_: &mut Request<'_>| body.clone(),
+        &clock,
+    );
+    assert_eq!(end.expect("served"), None);
+    assert!(connection.output.bytes.capacity() <= RETAINED_BYTES);
+    assert_eq!(peer.received(), ok(&body));
+}

@@ -1,0 +1,102 @@
+//! Steady state allocates nothing. Its own binary because it replaces the allocator of the whole process.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{self, Read, Write};
+use std::time::SystemTime;
+
+use kapok::http::{Config, ConnectionEnd, Request, Response, serve_connection};
+
+struct Counting;
+
+thread_local! {
+    /// Per thread, because the test harness allocates in its own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments unchanged; the counter is a thread-local that needs
+// neither an initialiser nor a destructor, so counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is the one `System` needs.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as for `dealloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Sends the same batch with each read and notes the count of allocations then.
+struct Peer {
+    batch: Vec<u8>,
+    counts: Vec<u64>,
+    written: usize,
+}
+
+impl Read for Peer {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.counts.len() == self.counts.capacity() {
+            return Ok(0);
+        }
+        self.counts.push(ALLOCATIONS.get());
+        (&self.batch[..]).read(buffer)
+    }
+}
+
+impl Write for Peer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.written += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn app(request: &mut Request<'_>) -> Response {
+    match (request.path(), request.header("accept")) {
+        ("/plaintext", _) => Response::text("Hello, World!").with_content_type("text/plain"),
+        _ => Response::not_found(),
+    }
+}
+
+/// Serves `rounds` reads of `request` sixteen times and returns the allocations from the second read to the last.
+fn allocations_after_the_first_batch(request: &str, rounds: usize) -> u64 {
+    let mut peer = Peer {
+        batch: request.repeat(16).into_bytes(),
+        counts: Vec::with_capacity(rounds),
+        written: 0,
+    };
+    let end = serve_connection(&mut peer, &Config::new(), &app, SystemTime::now).expect("served");
+    assert_eq!(end, ConnectionEnd::PeerClosed);
+    assert!(peer.written > rounds * 16 * 100);
+    peer.counts[rounds - 1] - peer.counts[1]
+}
+
+#[test]
+fn small_requests_and_answers_cost_no_allocation() {
+    let plain = "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:17001\r\n\r\n";
+    let fields = "POST /nowhere?a=b HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Length: 5\r\n\r\nhello";
+    assert_eq!(allocations_after_the_first_batch(plain, 1_000), 0);
+    assert_eq!(allocations_after_the_first_batch(fields, 1_000), 0);
+}
+
+#[test]
+fn the_counter_counts() {
+    let before = ALLOCATIONS.get();
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(ALLOCATIONS.get(), before + 1);
+}
