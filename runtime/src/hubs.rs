@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cancel;
-use crate::current;
 use crate::hub::Hub;
+use crate::hub::cancel;
+use crate::hub::current;
 use crate::hub::drain::{DrainError, drain_hub, wait_until_empty_or_stopped};
 use crate::hub::end::end;
 use crate::task::{HubHandle, park_thread};
@@ -166,7 +166,7 @@ impl Running {
     #[kapok_macros::switchpoint_runtime(wakes = "the last hub's end", cancel = "the hubs run on")]
     pub fn join(self) -> Result<(), HubsError> {
         let shared = Arc::clone(&self.shared);
-        let waited = crate::hub::blocking::unblock(move || shared.wait_until_ended());
+        let waited = crate::task::unblock(move || shared.wait_until_ended());
         if let Err(error) = waited {
             return Err(HubsError::Main { hub: 0, error });
         }

@@ -16,33 +16,28 @@ compile_error!("kapok runs on 64-bit Unix systems; Linux is the one it is tested
 
 extern crate self as kapok_runtime;
 
-mod cancel;
-mod current;
 mod fiber;
 mod hub;
 mod hubs;
 mod slab;
-mod switchpoint;
 mod task;
 mod time;
 
 pub mod net;
 
-pub use cancel::{TimedOut, is_cancel, shielded, timeout};
-pub use fiber::local::FiberLocal;
-pub use hub::blocking::unblock;
+pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};
 pub use hub::drain::{DrainError, drain, run};
+pub use hub::switchpoint::{NoSwitchGuard, assert_no_switchpoints};
 pub use hubs::{Hubs, HubsConfig, HubsError, Running};
 pub use kapok_macros::switchpoint_runtime as switchpoint;
-pub use switchpoint::{NoSwitchGuard, assert_no_switchpoints};
 pub use task::{
-    Builder, Fiber, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, current, park,
-    park_timeout, spawn, yield_now,
+    Builder, Fiber, FiberLocal, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, current, park,
+    park_timeout, spawn, unblock, yield_now,
 };
 pub use time::{sleep, sleep_until};
 
 /// For the code that `#[switchpoint]` makes; not part of the interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::switchpoint::switchpoint_entry;
+    pub use crate::hub::switchpoint::switchpoint_entry;
 }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use crate::cancel;
-use crate::current;
 use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::cancel;
+use crate::hub::current;
 use crate::hub::park_until;
 
 /// Waits for at least `duration`. Other fibers run meanwhile.

@@ -1,7 +1,6 @@
-//! Fibers' control blocks, stacks and locals. Nothing here runs a fiber: the hub does.
+//! Fibers' control blocks and stacks. Nothing here runs a fiber: the hub does.
 
-pub(crate) mod local;
-pub(crate) mod overflow;
+pub(crate) mod error;
 pub(crate) mod pool;
 pub(crate) mod slot;
 pub(crate) mod stack;

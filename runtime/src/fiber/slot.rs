@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 use corosensei::Yielder;
 
+use super::error::JoinError;
 use super::worker::{Signal, Worker};
-use crate::hub::Hub;
 use crate::slab::SlabCell;
 
 /// Closures and results up to this many bytes are kept in the slot; larger ones are boxed.
@@ -107,8 +107,6 @@ pub(crate) struct FiberSlot {
     pub(crate) serial: Cell<u64>,
     /// The earliest deadline of the scopes on the fiber's stack.
     pub(crate) scope_deadline: Cell<u64>,
-    /// Where the slot belongs; none before it was first used.
-    pub(crate) hub: Cell<Option<&'static Hub>>,
     pub(crate) index: u32,
     pub(crate) guard_depth: Cell<u32>,
     pub(crate) shield_depth: Cell<u32>,
@@ -129,7 +127,7 @@ pub(crate) struct Rare {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) locals: Vec<(usize, Rc<dyn Any>)>,
     pub(crate) scopes: Vec<DeadlineScope>,
-    pub(crate) failure: Option<crate::task::JoinError>,
+    pub(crate) failure: Option<JoinError>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +152,6 @@ impl SlabCell for FiberSlot {
             body: Cell::new(None),
             serial: Cell::new(0),
             scope_deadline: Cell::new(NEVER),
-            hub: Cell::new(None),
             index,
             guard_depth: Cell::new(0),
             shield_depth: Cell::new(0),

@@ -6,6 +6,9 @@
 //! taken the closure out before. It is read once for each. `Body` functions and `JoinHandle<T>` are made together by
 //! `spawn::<F, T>`, so whoever reads a `T` reads what a body with the same `T` wrote; `flag::VALUE` says that it is there.
 
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::slot::{FiberSlot, INLINE_BYTES, Store, flag};
 
 const fn fits<V>() -> bool {
@@ -75,5 +78,13 @@ unsafe fn take<V>(slot: &FiberSlot) -> V {
         let boxed = unsafe { store.cast::<*mut V>().read() };
         // SAFETY: the address came from `Box::into_raw` in `put`, and is taken once.
         *unsafe { Box::from_raw(boxed) }
+    }
+}
+
+/// Drops a value of the user's. If its destructor panics, the panic has been reported by the hook and is not passed on.
+pub(crate) fn drop_quietly<V>(value: V) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // Its destructor might panic as well: leak it.
+        let _ = ManuallyDrop::new(payload);
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::end::end;
 use super::{Hub, park, park_until, switch_out};
-use crate::cancel;
-use crate::current;
 use crate::fiber::slot::{Wait, attention, flag};
+use crate::hub::cancel;
+use crate::hub::current;
 
 /// Fibers cancelled at a time: each touches a second page of its stack while it unwinds, and its stack is given back before
 /// the next ones come.

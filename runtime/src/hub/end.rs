@@ -3,8 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::{Hub, report::report};
-use crate::current::{self, ThreadRole};
 use crate::fiber::slot::flag;
+use crate::hub::current::{self, ThreadRole};
 
 /// Hubs whose threads are done with them. Their slots, sources and remote parts are never freed but used again.
 static SPARE_HUBS: Mutex<Vec<SpareHub>> = Mutex::new(Vec::new());

@@ -2,23 +2,35 @@
 //!
 //! # Protocol
 //!
+//! One word says how the hub stands to its list:
+//!
 //! ```text
-//! sender:  push under the lock (pending = true, SeqCst)   then  parked.swap(false, SeqCst) → was true: write the eventfd
-//! hub:     parked = true (SeqCst)  then  pending.load(SeqCst) → true: do not block   else  wait for events, parked = false
+//!            receive: swap                     may_park: compare_exchange
+//! NOTIFIED ────────────────> AWAKE ────────────────────────────────────────> PARKED
+//!     ^                        │  <──────────────── unparked: compare_exchange │
+//!     │      send: swap        │                                               │
+//!     └────────────────────────┴──────────── send: swap, and write the eventfd ┘
 //! ```
 //!
-//! Both sides write their own flag before they read the other's, all sequentially consistent, so at least one of them sees
-//! the other: a message is never left lying while the hub sleeps. A running hub has `parked == false`, so to wake it costs no
-//! system call, and of a batch of senders to a parked hub only the first writes. The loom model is `tests` below.
+//! - A sender pushes under the lock, then swaps `NOTIFIED` in. Whoever swaps `PARKED` out writes to the eventfd; so a running
+//!   hub is woken without a system call, and of a batch of senders to a sleeping one only the first makes one.
+//! - The hub sleeps only if it turns `AWAKE` into `PARKED`, which fails once a sender was there.
+//! - It swaps `AWAKE` in **before** it takes the list, so a message that comes between the two is seen twice rather than never.
+//!
+//! All steps are read-modify-write operations on one word, so they have one order that all threads agree on, and acquire and
+//! release make what was pushed before a step visible after it. The loom model is `tests` below.
 
-use super::sync_facade::{AtomicBool, Mutex, MutexGuard, Ordering};
+use super::sync_facade::{AtomicU8, Mutex, MutexGuard, Ordering};
+
+const AWAKE: u8 = 0;
+const NOTIFIED: u8 = 1;
+const PARKED: u8 = 2;
 
 /// Messages of one kind for one hub.
 #[derive(Debug)]
 pub(crate) struct Inbox<M> {
     list: Mutex<List<M>>,
-    pending: AtomicBool,
-    parked: AtomicBool,
+    state: AtomicU8,
 }
 
 #[derive(Debug)]
@@ -44,8 +56,7 @@ impl<M> Inbox<M> {
                 messages: Vec::new(),
                 epoch: 0,
             }),
-            pending: AtomicBool::new(false),
-            parked: AtomicBool::new(false),
+            state: AtomicU8::new(AWAKE),
         }
     }
 
@@ -61,7 +72,7 @@ impl<M> Inbox<M> {
     pub(crate) fn close(&self) -> Vec<M> {
         let mut list = self.lock();
         list.epoch += 1;
-        self.pending.store(false, Ordering::SeqCst);
+        self.state.swap(AWAKE, Ordering::AcqRel);
         std::mem::take(&mut list.messages)
     }
 
@@ -72,19 +83,19 @@ impl<M> Inbox<M> {
             return Err(message);
         }
         list.messages.push(message);
-        self.pending.store(true, Ordering::SeqCst);
         drop(list);
-        if self.parked.swap(false, Ordering::SeqCst) {
-            Ok(Sent::MustNotify)
+        let was = self.state.swap(NOTIFIED, Ordering::AcqRel);
+        Ok(if was == PARKED {
+            Sent::MustNotify
         } else {
-            Ok(Sent::Seen)
-        }
+            Sent::Seen
+        })
     }
 
     /// Whether there may be messages: what a running hub asks between two fibers.
     #[inline(always)]
     pub(crate) fn is_pending(&self) -> bool {
-        self.pending.load(Ordering::Relaxed)
+        self.state.load(Ordering::Relaxed) == NOTIFIED
     }
 
     /// Exchanges `received`, which must be empty, for all messages.
@@ -93,24 +104,23 @@ impl<M> Inbox<M> {
             received.is_empty(),
             "messages are handled before the next ones are taken"
         );
-        let mut list = self.lock();
-        self.pending.store(false, Ordering::SeqCst);
-        std::mem::swap(&mut list.messages, received);
+        self.state.swap(AWAKE, Ordering::AcqRel);
+        std::mem::swap(&mut self.lock().messages, received);
     }
 
-    /// Announces that the hub is going to sleep. If it may not (there are messages) the announcement is taken back.
+    /// Announces that the hub is going to sleep. If it may not, as there are messages, nothing is announced.
     pub(crate) fn may_park(&self) -> bool {
-        self.parked.store(true, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) {
-            self.parked.store(false, Ordering::SeqCst);
-            return false;
-        }
-        true
+        self.state
+            .compare_exchange(AWAKE, PARKED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
-    /// The hub is awake again.
+    /// The hub is awake again, whatever woke it. What a sender announced meanwhile stays announced.
     pub(crate) fn unparked(&self) {
-        self.parked.store(false, Ordering::SeqCst);
+        // Fails if a sender was there: then the state is NOTIFIED, as it should be.
+        let _ = self
+            .state
+            .compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Acquire);
     }
 
     fn lock(&self) -> MutexGuard<'_, List<M>> {
@@ -118,5 +128,83 @@ impl<M> Inbox<M> {
         self.list
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::{Arc, Notify};
+    use loom::thread;
+
+    use super::*;
+
+    /// A hub's side. Loom finds a deadlock if it sleeps and nobody writes to its eventfd.
+    fn receive_all(inbox: &Inbox<u32>, eventfd: &Notify, wanted: usize) -> Vec<u32> {
+        let mut all = Vec::new();
+        while all.len() < wanted {
+            let mut received = Vec::new();
+            if inbox.is_pending() {
+                inbox.receive(&mut received);
+            }
+            if received.is_empty() && inbox.may_park() {
+                eventfd.wait();
+                inbox.unparked();
+            }
+            all.append(&mut received);
+        }
+        all
+    }
+
+    /// All schedules with up to three preemptions; more of them find nothing new and take minutes.
+    fn model(test: impl Fn() + Send + Sync + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(test);
+    }
+
+    #[test]
+    fn no_message_is_left_while_the_hub_sleeps() {
+        model(|| {
+            let (inbox, eventfd) = (Arc::new(Inbox::new()), Arc::new(Notify::new()));
+            let epoch = inbox.open();
+            let senders: Vec<_> = (0..2)
+                .map(|number| {
+                    let (inbox, eventfd) = (Arc::clone(&inbox), Arc::clone(&eventfd));
+                    thread::spawn(move || {
+                        if inbox.send(epoch, number) == Ok(Sent::MustNotify) {
+                            eventfd.notify();
+                        }
+                    })
+                })
+                .collect();
+            let mut all = receive_all(&inbox, &eventfd, 2);
+            all.sort_unstable();
+            assert_eq!(all, [0, 1]);
+            for sender in senders {
+                sender.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_message_is_received_or_given_back_when_the_hub_ends() {
+        model(|| {
+            let inbox = Arc::new(Inbox::new());
+            let epoch = inbox.open();
+            let sender = {
+                let inbox = Arc::clone(&inbox);
+                thread::spawn(move || inbox.send(epoch, 7).is_err())
+            };
+            let left = inbox.close();
+            let given_back = sender.join().unwrap();
+            assert_eq!(left.len() + usize::from(given_back), 1, "seen exactly once");
+            let next = inbox.open();
+            assert_ne!(epoch, next);
+            assert_eq!(
+                inbox.send(epoch, 8),
+                Err(8),
+                "an old handle does not reach a new hub"
+            );
+        });
     }
 }

@@ -26,15 +26,18 @@
 //! run on a fiber's own stack (`process::exit` in a fiber). [`end`] does that work, on an ordinary stack, once no fiber is
 //! left. A thread that ends without it leaks its hub, and says which fibers went with it.
 
-pub(crate) mod blocking;
+pub(crate) mod cancel;
+pub(crate) mod current;
 pub(crate) mod drain;
 pub(crate) mod end;
 pub(crate) mod inbox;
+mod overflow;
 pub(crate) mod poller;
 pub(crate) mod registration;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod sources;
+pub(crate) mod switchpoint;
 mod sync_facade;
 pub(crate) mod timers;
 
@@ -42,12 +45,12 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::current::{self, ThreadRole};
 use crate::fiber::slot::{NEVER, Wait, attention, flag};
 use crate::fiber::worker::{Signal, Worker};
-use crate::fiber::{FiberSlot, overflow, pool::StackPool};
+use crate::fiber::{FiberSlot, pool::StackPool};
 use crate::slab::Slab;
 
+use current::ThreadRole;
 use poller::Driver;
 use remote::{Message, Remote};
 use sources::Source;
@@ -414,7 +417,7 @@ impl Hub {
                 next = NEVER;
             }
             if fiber.scope_deadline.get() != NEVER {
-                next = next.min(crate::cancel::expire_scopes(self, fiber, now));
+                next = next.min(cancel::expire_scopes(self, fiber, now));
             }
             if next != NEVER {
                 self.timers.arm(fiber, next);

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::remote::{Message, Remote};
 use super::sources::{Direction, Source};
 use super::{Hub, park_until};
-use crate::cancel;
-use crate::current;
 use crate::fiber::slot::Wait;
+use crate::hub::cancel;
+use crate::hub::current;
 
 /// A non-blocking descriptor and its registration with the hub that last waited for it.
 ///

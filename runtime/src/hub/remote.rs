@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::inbox::{Inbox, Sent};
 use super::poller::Notify;
 use super::{Hub, wake};
-use crate::cancel;
-use crate::current;
+use crate::hub::cancel;
+use crate::hub::current;
 
 /// The part of a hub that all threads share.
 #[derive(Debug)]

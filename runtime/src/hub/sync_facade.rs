@@ -1,12 +1,12 @@
-//! The atomics and locks of the cross-thread protocols: std's, or loom's when the models run (`--cfg loom`).
+//! The atomics and locks of the cross-thread protocols: std's, or loom's when the models run (`--cfg kapok_loom`).
 
-#[cfg(loom)]
+#[cfg(kapok_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU8, Ordering},
 };
-#[cfg(not(loom))]
+#[cfg(not(kapok_loom))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicU8, Ordering},
 };

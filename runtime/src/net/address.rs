@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use crate::hub::blocking::unblock;
+use crate::task::unblock;
 
 /// What can name one or more socket addresses, as [`std::net::ToSocketAddrs`].
 ///

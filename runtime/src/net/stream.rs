@@ -12,9 +12,9 @@ use socket2::SockRef;
 
 use super::address::{ToSocketAddrs, each_address};
 use super::options::tcp_socket;
-use crate::current;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::Hub;
+use crate::hub::current;
 use crate::hub::registration::Registered;
 use crate::hub::sources::Direction;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use crate::cancel;
-use crate::current::{existing_hub, fiber as running_fiber};
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::Wait;
+use crate::hub::cancel;
+use crate::hub::current::{existing_hub, fiber as running_fiber};
 use crate::hub::remote::{FiberId, Waker};
-use crate::hub::{self, switch_out};
+use crate::hub::{self, Hub, switch_out};
 
 /// A fiber, as [`std::thread::Thread`] is a thread: to unpark it and to tell its name, from any thread.
 ///
@@ -24,11 +24,7 @@ pub struct Fiber {
 }
 
 impl Fiber {
-    pub(super) fn of(slot: &'static FiberSlot) -> Self {
-        let hub = slot
-            .hub
-            .get()
-            .expect("invariant: a spawned fiber's slot knows its hub");
+    pub(super) fn of(hub: &Hub, slot: &'static FiberSlot) -> Self {
         let id = FiberId {
             index: slot.index,
             serial: slot.serial.get(),

@@ -1,18 +1,17 @@
 //! The handle of a fiber on the same hub.
 
-use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::Fiber;
-use crate::cancel;
-use crate::current;
+use super::{Fiber, JoinError};
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{Wait, flag};
 use crate::fiber::store;
-use crate::hub::park;
+use crate::hub::cancel;
+use crate::hub::current;
+use crate::hub::{Hub, park};
 
 /// Owns the right to a fiber's result. Dropping it detaches the fiber.
 ///
@@ -26,13 +25,16 @@ use crate::hub::park;
 pub struct JoinHandle<T> {
     /// Pinned: the slot is not used again while its `HANDLE` flag is set.
     fiber: &'static FiberSlot,
+    /// The hub the slot belongs to, whose memory lives as long as a handle does.
+    hub: &'static Hub,
     result: PhantomData<(T, *mut ())>,
 }
 
 impl<T> JoinHandle<T> {
-    pub(super) fn new(fiber: &'static FiberSlot) -> Self {
+    pub(super) fn new(hub: &'static Hub, fiber: &'static FiberSlot) -> Self {
         Self {
             fiber,
+            hub,
             result: PhantomData,
         }
     }
@@ -93,9 +95,7 @@ impl<T> JoinHandle<T> {
                 "kapok: `JoinHandle::cancel` unwinds the fiber and needs `panic = \"unwind\"`"
             )
         };
-        if let Some(hub) = self.fiber.hub.get() {
-            cancel::cancel(hub, self.fiber);
-        }
+        cancel::cancel(self.hub, self.fiber);
     }
 
     /// Whether the fiber has ended, so that `join` would not wait.
@@ -111,7 +111,7 @@ impl<T> JoinHandle<T> {
     /// The fiber, to unpark it or to tell its name.
     #[must_use]
     pub fn fiber(&self) -> Fiber {
-        Fiber::of(self.fiber)
+        Fiber::of(self.hub, self.fiber)
     }
 }
 
@@ -130,9 +130,7 @@ impl<T> Drop for JoinHandle<T> {
             let value = unsafe { store::take_value::<T>(self.fiber) };
             drop_rare(self.fiber);
             // The slot goes back before the value is dropped: its destructor may do anything.
-            if let Some(hub) = self.fiber.hub.get() {
-                hub.release(self.fiber);
-            }
+            self.hub.release(self.fiber);
             drop(value);
         }
     }
@@ -155,92 +153,3 @@ impl<T> fmt::Debug for JoinHandle<T> {
             .finish()
     }
 }
-
-/// Why a fiber left no result.
-#[non_exhaustive]
-pub enum JoinError {
-    /// It was cancelled.
-    Cancelled,
-    /// Its hub ended before it did, or before it began.
-    HubEnded,
-    /// It panicked, with this payload.
-    Panicked(Box<dyn Any + Send>),
-}
-
-impl JoinError {
-    /// Whether the fiber was cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled)
-    }
-
-    /// Whether the fiber panicked.
-    #[must_use]
-    pub fn is_panic(&self) -> bool {
-        matches!(self, Self::Panicked(_))
-    }
-
-    /// The panic's payload, for [`std::panic::resume_unwind`].
-    ///
-    /// # Panics
-    ///
-    /// If the fiber did not panic; [`Self::try_into_panic`] returns the error back then.
-    #[must_use]
-    #[track_caller]
-    pub fn into_panic(self) -> Box<dyn Any + Send> {
-        match self.try_into_panic() {
-            Ok(payload) => payload,
-            Err(error) => panic!("the fiber did not panic: {error}"),
-        }
-    }
-
-    /// The panic's payload.
-    ///
-    /// # Errors
-    ///
-    /// The error itself, if the fiber did not panic.
-    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
-        match self {
-            Self::Panicked(payload) => Ok(payload),
-            other => Err(other),
-        }
-    }
-
-    fn message(&self) -> Option<&str> {
-        let Self::Panicked(payload) = self else {
-            return None;
-        };
-        payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-    }
-}
-
-impl fmt::Display for JoinError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, self.message()) {
-            (Self::Cancelled, _) => formatter.write_str("the fiber was cancelled"),
-            (Self::HubEnded, _) => formatter.write_str("the fiber's hub ended before it"),
-            (Self::Panicked(_), Some(message)) => {
-                write!(formatter, "the fiber panicked: {message}")
-            }
-            (Self::Panicked(_), None) => formatter.write_str("the fiber panicked"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled => formatter.write_str("Cancelled"),
-            Self::HubEnded => formatter.write_str("HubEnded"),
-            Self::Panicked(_) => formatter
-                .debug_tuple("Panicked")
-                .field(&self.message())
-                .finish(),
-        }
-    }
-}
-
-impl std::error::Error for JoinError {}

@@ -3,15 +3,18 @@
 mod builder;
 mod fiber_handle;
 mod join;
+mod local;
 mod remote_join;
 mod spawn;
+mod unblock;
 
+pub use crate::fiber::error::JoinError;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
-pub use join::{JoinError, JoinHandle};
+pub use join::JoinHandle;
+pub use local::FiberLocal;
 pub use remote_join::{HubHandle, RemoteJoinHandle};
 pub use spawn::spawn;
+pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
-pub(crate) use remote_join::Packet;
-pub(crate) use spawn::drop_quietly;

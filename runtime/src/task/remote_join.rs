@@ -9,9 +9,10 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::spawn::spawn_in;
 use super::{JoinError, fiber_handle::park_thread};
-use crate::cancel::{self, Unwinding};
-use crate::current;
 use crate::fiber::slot::Wait;
+use crate::fiber::store;
+use crate::hub::cancel::{self, Unwinding};
+use crate::hub::current;
 use crate::hub::remote::{FiberId, Message, Remote, Waker};
 use crate::hub::{self, Hub};
 
@@ -237,7 +238,7 @@ impl<T> Completion<T> {
         let is_cancelled = state.is_cancelled;
         drop(state);
         if is_cancelled {
-            super::drop_quietly(f);
+            store::drop_quietly(f);
             packet.complete(Err(JoinError::Cancelled));
             return;
         }

@@ -2,16 +2,15 @@
 
 use std::any::Any;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
-use super::join::{JoinError, JoinHandle};
-use crate::cancel::Unwinding;
-use crate::current;
+use super::{JoinError, JoinHandle};
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{NEVER, Wait, attention, flag};
-use crate::fiber::{local, store};
+use crate::fiber::store;
 use crate::hub::Hub;
+use crate::hub::cancel::Unwinding;
+use crate::hub::current;
 
 /// Runs `f` on a new fiber of this thread and returns a handle to its result.
 ///
@@ -67,7 +66,6 @@ where
 {
     hub.stacks.class(stack_class).reserve()?;
     let fiber = hub.slots.take();
-    fiber.hub.set(Some(hub));
     fiber.serial.set(hub.take_serial());
     fiber.flags.set(flag::LIVE | flag::HANDLE);
     fiber.attention.set(0);
@@ -82,7 +80,7 @@ where
     fiber.body.set(Some(body::<F, T>));
     hub.live.set(hub.live.get() + 1);
     hub.enqueue(fiber);
-    Ok(JoinHandle::new(fiber))
+    Ok(JoinHandle::new(hub, fiber))
 }
 
 /// What a fiber runs from its first resume to its last, on its own stack.
@@ -94,12 +92,12 @@ where
     // SAFETY: this body was set by `spawn_in::<F, T>` right after it put an `F` into the store; a body runs once.
     let closure = unsafe { store::take_closure::<F>(fiber) };
     if fiber.attention.get() & attention::CANCELLED != 0 {
-        drop_quietly(closure);
+        store::drop_quietly(closure);
         fail(fiber, JoinError::Cancelled);
     } else {
         match catch_unwind(AssertUnwindSafe(closure)) {
             Ok(value) if fiber.has(flag::HANDLE) => store::put_value(fiber, value),
-            Ok(value) => drop_quietly(value),
+            Ok(value) => store::drop_quietly(value),
             Err(payload) => fail(fiber, error_of(payload)),
         }
     }
@@ -109,7 +107,7 @@ where
     // The handle may have been dropped while a destructor above had switched.
     if !fiber.has(flag::HANDLE) && fiber.has(flag::VALUE) {
         // SAFETY: this body was made for results of type `T`.
-        drop_quietly(unsafe { store::take_value::<T>(fiber) });
+        store::drop_quietly(unsafe { store::take_value::<T>(fiber) });
     }
 }
 
@@ -125,25 +123,17 @@ fn fail(fiber: &'static FiberSlot, error: JoinError) {
     if fiber.has(flag::HANDLE) {
         fiber.with_rare(|rare| rare.failure = Some(error));
     } else {
-        drop_quietly(error);
+        store::drop_quietly(error);
     }
 }
 
 /// Drops what few fibers have, but for a failure that the handle still has to see.
 #[cold]
 fn end_rare(fiber: &'static FiberSlot) {
-    local::drop_all(fiber);
+    super::local::drop_all(fiber);
     let rare = fiber.rare.take();
     let failure = rare.and_then(|rare| rare.failure);
     if let Some(error) = failure {
         fail(fiber, error);
-    }
-}
-
-/// Drops a value of the user's. If its destructor panics, the panic has been reported by the hook and is not passed on.
-pub(crate) fn drop_quietly<V>(value: V) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // Its destructor might panic as well: leak it.
-        let _ = ManuallyDrop::new(payload);
     }
 }

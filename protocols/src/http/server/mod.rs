@@ -114,10 +114,8 @@ impl Server {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop();
-            self.serve(
-                listener.expect("invariant: there is a listener for each hub"),
-                make(),
-            )
+            let listener = listener.ok_or_else(|| io::Error::other("more hubs than listeners"))?;
+            self.serve(listener, make())
         })?;
         Ok(RunningServer { running, address })
     }

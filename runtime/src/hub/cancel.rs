@@ -14,9 +14,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crate::current;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{DeadlineScope, NEVER, attention, flag};
+use crate::hub::current;
 use crate::hub::{Hub, wake};
 
 /// The payload that unwinds a cancelled fiber or an expired section.

@@ -11,8 +11,9 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 
-use super::stack::PAGE_BYTES;
-use crate::current;
+use super::current;
+use crate::fiber::FiberSlot;
+use crate::fiber::stack::PAGE_BYTES;
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
@@ -109,7 +110,7 @@ extern "C" fn on_fault(
     hand_on(signal, info, context);
 }
 
-fn tell(fiber: &super::FiberSlot, stack_bytes: usize) {
+fn tell(fiber: &FiberSlot, stack_bytes: usize) {
     let mut line = Line {
         bytes: [0; 256],
         length: 0,

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use crate::cancel;
-use crate::current;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::attention;
+use crate::hub::cancel;
+use crate::hub::current;
 
 /// What `#[switchpoint]` puts at the start of a function. Makes no hub; two loads and two branches when all is well.
 #[doc(hidden)]

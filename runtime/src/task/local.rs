@@ -4,9 +4,9 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::FiberSlot;
-use crate::current;
-use crate::task::drop_quietly;
+use crate::fiber::FiberSlot;
+use crate::fiber::store::drop_quietly;
+use crate::hub::current;
 
 /// A value that each fiber has for itself, made when the fiber first asks for it and dropped, on its stack, when it ends.
 ///

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use crate::current::{self, ThreadRole};
+use super::JoinError;
+use super::remote_join::Packet;
 use crate::fiber::slot::Wait;
-use crate::task::{JoinError, Packet};
+use crate::hub::current::{self, ThreadRole};
 
 /// Threads at most; more calls wait for one to be free.
 const THREADS_MAX: usize = 128;
