@@ -17,3 +17,13 @@ pub use kapok_macros::switchpoint;
 
 #[doc(hidden)]
 pub use kapok_runtime::__private;
+
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/guide/first_server.md")]
+    struct FirstServer;
+    #[doc = include_str!("../../docs/guide/concepts.md")]
+    struct Concepts;
+}

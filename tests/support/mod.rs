@@ -1,33 +1,14 @@
-//! What the tests share.
+//! What the tests of the runtime share.
 
-use std::process::abort;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::time::Duration;
+pub mod watchdog;
 
-/// Aborts the test binary if it is not dropped within a minute: a test that hangs must not hang the suite.
-pub struct Watchdog {
-    _alive: Sender<()>,
-}
-
-impl Watchdog {
-    pub fn new(name: &'static str) -> Self {
-        Self::with_limit(name, Duration::from_secs(60))
-    }
-
-    pub fn with_limit(name: &'static str, limit: Duration) -> Self {
-        let (alive, gone) = channel();
-        std::thread::spawn(move || {
-            if gone.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                eprintln!("{name} hangs: no end after {limit:?}");
-                abort();
-            }
-        });
-        Self { _alive: alive }
-    }
-}
+pub use watchdog::Watchdog;
 
 /// Runs `test` on a thread of its own with a hub that is ended after it, and a watchdog.
-pub fn on_a_hub<T: Send + 'static>(name: &'static str, test: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn on_a_hub<T: Send + 'static>(
+    name: &'static str,
+    test: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let _watchdog = Watchdog::new(name);
     let result = std::thread::spawn(move || kapok::run(test)).join();
     match result {
