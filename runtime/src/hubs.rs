@@ -114,7 +114,7 @@ impl Hubs {
                 return Err(error);
             }
         }
-        running.wait_until_started()?;
+        running.wait_until_started(self.config.count)?;
         Ok(running)
     }
 }
@@ -176,10 +176,10 @@ impl Running {
         }
     }
 
-    fn wait_until_started(&self) -> io::Result<()> {
+    fn wait_until_started(&self, count: usize) -> io::Result<()> {
         let mut state = self.shared.lock();
         // Making a hub takes microseconds: the caller's fibers can wait that long.
-        while state.hubs.len() < state.unended && state.refused.is_none() {
+        while state.hubs.len() < count && state.refused.is_none() {
             state = self.shared.wait(state);
         }
         match state.refused.take() {

@@ -16,3 +16,12 @@ pub fn on_a_hub<T: Send + 'static>(
         Err(payload) => std::panic::resume_unwind(payload),
     }
 }
+
+/// Fibers for a test of many: a hundred thousand, or as many as the fallback's guard pages carry in a few tests at once.
+pub fn crowd() -> u64 {
+    if std::env::var_os("KAPOK_STACK_GUARD").is_some() {
+        5_000
+    } else {
+        100_000
+    }
+}

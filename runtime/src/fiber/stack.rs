@@ -23,7 +23,19 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-pub(crate) const PAGE_BYTES: usize = 4096;
+/// The size of a stack's guard: one page, 4 KiB on most systems. Safe to call in a signal handler once there is a stack.
+pub(crate) fn guard_bytes() -> usize {
+    static PAGE_BYTES: AtomicUsize = AtomicUsize::new(0);
+    let known = PAGE_BYTES.load(Ordering::Relaxed);
+    if known > 0 {
+        return known;
+    }
+    // SAFETY: the call only reads a setting of the system.
+    let asked = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page_bytes = usize::try_from(asked).unwrap_or(4096);
+    PAGE_BYTES.store(page_bytes, Ordering::Relaxed);
+    page_bytes
+}
 
 /// Stacks in a slab at most: as many as one `process_madvise` call takes.
 const SLAB_STACKS: usize = 1024;
@@ -133,7 +145,7 @@ impl StackSlab {
             let guards: Vec<libc::iovec> = (0..self.stacks)
                 .map(|index| libc::iovec {
                     iov_base: self.stack(index).bottom.as_ptr().cast(),
-                    iov_len: PAGE_BYTES,
+                    iov_len: guard_bytes(),
                 })
                 .collect();
             return advise(&guards, MADV_GUARD_INSTALL);
@@ -188,7 +200,7 @@ impl StackMemory {
     fn protect_guard(self) -> io::Result<()> {
         // SAFETY: the page is the lowest of a stack of ours that is not in use yet.
         let result =
-            unsafe { libc::mprotect(self.bottom.as_ptr().cast(), PAGE_BYTES, libc::PROT_NONE) };
+            unsafe { libc::mprotect(self.bottom.as_ptr().cast(), guard_bytes(), libc::PROT_NONE) };
         if result == 0 {
             Ok(())
         } else {
@@ -202,7 +214,7 @@ pub(crate) fn discard(stacks: &[StackMemory]) {
     let ranges: Vec<libc::iovec> = stacks
         .iter()
         .map(|stack| {
-            let bytes = stack.pitch - PAGE_BYTES;
+            let bytes = stack.pitch - guard_bytes();
             libc::iovec {
                 iov_base: stack.below_top(bytes).as_ptr().cast(),
                 iov_len: bytes,
@@ -233,12 +245,12 @@ fn guard_kind() -> GuardKind {
 }
 
 fn guards_can_be_advised() -> bool {
-    let Ok(slab) = StackSlab::map(2 * PAGE_BYTES, 1) else {
+    let Ok(slab) = StackSlab::map(2 * guard_bytes(), 1) else {
         return false;
     };
     let guard = libc::iovec {
         iov_base: slab.start.as_ptr().cast(),
-        iov_len: PAGE_BYTES,
+        iov_len: guard_bytes(),
     };
     let works = cfg!(target_os = "linux") && advise_each(&[guard], MADV_GUARD_INSTALL).is_ok();
     slab.unmap();

@@ -269,18 +269,19 @@ impl Hub {
                 self.wait_for_work();
                 continue;
             };
-            if std::ptr::eq(fiber, root) {
-                current::set_fiber(root);
-                self.budget.set(OPERATION_BUDGET);
-                return;
-            }
-            self.run(fiber);
+            // The root counts too: it may yield in a loop with nobody else there.
             let left = self.resumes_left.get();
             if left == 0 {
                 self.glance();
             } else {
                 self.resumes_left.set(left - 1);
             }
+            if std::ptr::eq(fiber, root) {
+                current::set_fiber(root);
+                self.budget.set(OPERATION_BUDGET);
+                return;
+            }
+            self.run(fiber);
         }
     }
 

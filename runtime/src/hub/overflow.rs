@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use super::current;
 use crate::fiber::FiberSlot;
-use crate::fiber::stack::PAGE_BYTES;
+use crate::fiber::stack::guard_bytes;
 
 const SIGNALS: [libc::c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
@@ -100,7 +100,7 @@ extern "C" fn on_fault(
     if let Some(fiber) = current::fiber()
         && let Some(worker) = fiber.worker.get()
         && (worker.memory().bottom().addr().get()
-            ..worker.memory().bottom().addr().get() + PAGE_BYTES)
+            ..worker.memory().bottom().addr().get() + guard_bytes())
             .contains(&address)
     {
         tell(fiber, worker.memory().bytes());

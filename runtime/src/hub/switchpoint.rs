@@ -86,6 +86,7 @@ pub fn assert_no_switchpoints<T>(section: impl FnOnce() -> T) -> T {
 pub struct NoSwitchGuard {
     /// The fiber and its serial number; none if the thread had no hub.
     fiber: Option<(&'static FiberSlot, u64)>,
+    place: &'static Location<'static>,
     outer: Option<&'static Location<'static>>,
     not_send: PhantomData<*mut ()>,
 }
@@ -94,7 +95,7 @@ impl NoSwitchGuard {
     /// Forbids switchpoints in the running fiber.
     #[track_caller]
     pub fn new() -> Self {
-        let place = Some(Location::caller());
+        let place = Location::caller();
         let (fiber, outer) = match current::fiber() {
             Some(fiber) => {
                 fiber.guard_depth.set(fiber.guard_depth.get() + 1);
@@ -103,17 +104,18 @@ impl NoSwitchGuard {
                     .set(fiber.attention.get() | attention::NO_SWITCH);
                 (
                     Some((fiber, fiber.serial.get())),
-                    fiber.guard_place.replace(place),
+                    fiber.guard_place.replace(Some(place)),
                 )
             }
             None => {
                 let (depth, outer) = current::bare_guard();
-                current::set_bare_guard(depth + 1, place);
+                current::set_bare_guard(depth + 1, Some(place));
                 (None, outer)
             }
         };
         Self {
             fiber,
+            place,
             outer,
             not_send: PhantomData,
         }
@@ -129,34 +131,42 @@ impl Default for NoSwitchGuard {
 
 impl Drop for NoSwitchGuard {
     fn drop(&mut self) {
-        // A guard of a thread without a hub was taken over by the root fiber if a hub was made since.
-        let (depth, place) = current::bare_guard();
         let fiber = match self.fiber {
             Some((fiber, serial)) => (fiber.serial.get() == serial).then_some(fiber),
             None => {
-                current::set_bare_guard(
-                    depth.saturating_sub(1),
-                    if depth > 1 {
-                        self.outer.or(place)
-                    } else {
-                        None
-                    },
-                );
+                let (depth, place) = current::bare_guard();
+                let depth = depth.saturating_sub(1);
+                current::set_bare_guard(depth, self.place_after(depth, place));
+                // The root fiber took the guard over if a hub was made since.
                 current::existing_hub().map(|hub| hub.root())
             }
         };
-        let Some(fiber) = fiber else {
-            return;
-        };
-        let depth = fiber.guard_depth.get().saturating_sub(1);
-        fiber.guard_depth.set(depth);
-        if depth == 0 {
-            fiber.guard_place.set(None);
+        if let Some(fiber) = fiber {
+            let depth = fiber.guard_depth.get().saturating_sub(1);
+            fiber.guard_depth.set(depth);
             fiber
-                .attention
-                .set(fiber.attention.get() & !attention::NO_SWITCH);
-        } else {
-            fiber.guard_place.set(self.outer);
+                .guard_place
+                .set(self.place_after(depth, fiber.guard_place.get()));
+            if depth == 0 {
+                fiber
+                    .attention
+                    .set(fiber.attention.get() & !attention::NO_SWITCH);
+            }
+        }
+    }
+}
+
+impl NoSwitchGuard {
+    /// The place to tell once this guard is gone. Guards may be dropped in any order.
+    fn place_after(
+        &self,
+        depth: u32,
+        place: Option<&'static Location<'static>>,
+    ) -> Option<&'static Location<'static>> {
+        match place {
+            _ if depth == 0 => None,
+            Some(place) if std::ptr::eq(place, self.place) => self.outer.or(Some(place)),
+            other => other,
         }
     }
 }

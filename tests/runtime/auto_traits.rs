@@ -1,0 +1,58 @@
+//! Who may cross threads: the matrix of the design, checked by the compiler.
+
+use std::marker::PhantomData;
+
+use kapok::net::{TcpListener, TcpStream};
+use kapok::{Fiber, HubHandle, JoinHandle, NoSwitchGuard, RemoteJoinHandle};
+
+trait Neither {
+    const SEND: bool = false;
+    const SYNC: bool = false;
+}
+
+/// An inherent constant wins over the trait's, and exists only where its bound holds.
+#[allow(dead_code, reason = "only its constants are used")]
+struct IsSend<T: ?Sized>(PhantomData<T>);
+#[allow(dead_code, reason = "only its constants are used")]
+struct IsSync<T: ?Sized>(PhantomData<T>);
+
+impl<T: ?Sized> Neither for IsSend<T> {}
+impl<T: ?Sized> Neither for IsSync<T> {}
+
+impl<T: ?Sized + Send> IsSend<T> {
+    const SEND: bool = true;
+}
+
+impl<T: ?Sized + Sync> IsSync<T> {
+    const SYNC: bool = true;
+}
+
+macro_rules! crosses {
+    ($type:ty, $send:expr, $sync:expr) => {
+        assert_eq!(
+            (IsSend::<$type>::SEND, IsSync::<$type>::SYNC),
+            ($send, $sync),
+            stringify!($type)
+        );
+    };
+}
+
+#[test]
+fn only_what_holds_numbers_crosses_threads() {
+    // The probe itself tells both apart.
+    crosses!(u8, true, true);
+    crosses!(std::cell::Cell<u8>, true, false);
+    crosses!(std::rc::Rc<u8>, false, false);
+
+    crosses!(JoinHandle<u8>, false, false);
+    crosses!(NoSwitchGuard, false, false);
+    crosses!(RemoteJoinHandle<u8>, true, true);
+    crosses!(RemoteJoinHandle<std::cell::Cell<u8>>, true, true);
+    crosses!(HubHandle, true, true);
+    crosses!(Fiber, true, true);
+    crosses!(TcpStream, true, false);
+    crosses!(TcpListener, true, false);
+    crosses!(kapok::Running, true, true);
+    crosses!(kapok::JoinError, true, false);
+    crosses!(kapok::DrainError, true, true);
+}

@@ -1,0 +1,84 @@
+//! Fiber-locals.
+
+use std::cell::{Cell, RefCell};
+
+use kapok::{fiber_local, spawn, yield_now};
+
+use crate::support::on_a_hub;
+
+thread_local! {
+    static LOG: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Logs(&'static str);
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        // On the fiber's stack: it may wait.
+        yield_now();
+        LOG.with_borrow_mut(|log| log.push(self.0));
+    }
+}
+
+struct MakesAnother;
+
+impl Drop for MakesAnother {
+    fn drop(&mut self) {
+        LATE.with(|_| ());
+    }
+}
+
+fiber_local! {
+    static COUNT: Cell<u32> = Cell::new(1);
+    static TWICE: u32 = COUNT.with(Cell::get) * 2;
+    static SLOW: u32 = { yield_now(); 5 };
+    static DROPPED: Logs = Logs("dropped");
+    static EARLY: MakesAnother = MakesAnother;
+    static LATE: Logs = Logs("late");
+}
+
+#[test]
+fn each_fiber_has_its_own() {
+    on_a_hub("own", || {
+        COUNT.with(|count| count.set(10));
+        let fibers: Vec<_> = (0..3)
+            .map(|number| {
+                spawn(move || {
+                    COUNT.with(|count| count.set(count.get() + number));
+                    yield_now();
+                    COUNT.with(Cell::get)
+                })
+            })
+            .collect();
+        let counts: Vec<_> = fibers
+            .into_iter()
+            .map(|fiber| fiber.join().unwrap())
+            .collect();
+        assert_eq!(counts, [1, 2, 3]);
+        assert_eq!(COUNT.with(Cell::get), 10);
+    });
+}
+
+#[test]
+fn an_initialiser_may_ask_for_others_and_wait() {
+    on_a_hub("initialiser", || {
+        assert_eq!(spawn(|| TWICE.with(|twice| *twice)).join().unwrap(), 2);
+        let both = [
+            spawn(|| SLOW.with(|slow| *slow)),
+            spawn(|| SLOW.with(|slow| *slow)),
+        ];
+        for fiber in both {
+            assert_eq!(fiber.join().unwrap(), 5);
+        }
+    });
+}
+
+#[test]
+fn they_are_dropped_on_the_fiber_before_it_counts_as_ended() {
+    on_a_hub("dropped", || {
+        spawn(|| DROPPED.with(|_| ())).join().unwrap();
+        assert_eq!(LOG.take(), ["dropped"]);
+        spawn(|| EARLY.with(|_| ())).join().unwrap();
+        assert_eq!(LOG.take(), ["late"], "made by a destructor of another");
+    });
+}

@@ -1,0 +1,12 @@
+//! The runtime, through kapok's public interface. Each test runs on a thread with a hub of its own and a watchdog.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod auto_traits;
+mod cancel;
+mod fibers;
+mod locals;
+mod park;
+mod switchpoints;
+mod time;
