@@ -157,7 +157,7 @@ struct PanicsPayload;
 
 impl Drop for PanicsPayload {
     fn drop(&mut self) {
-        std::panic::resume_unwind(Box::new(PanicsPayload));
+        std::panic::resume_unwind(Box::new(Self));
     }
 }
 

@@ -124,7 +124,7 @@ fn a_thread_without_a_hub_parks_as_a_thread() {
             current().id().is_none()
         })
         .unwrap();
-    let fiber = told.recv().unwrap();
+    let fiber = told.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(fiber.name(), Some("plain"));
     // A park may return for no reason, so the end of the thread is all that can be asked for.
     fiber.unpark();
