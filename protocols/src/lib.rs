@@ -13,6 +13,46 @@ pub use kapok_runtime::{
     sleep_until, spawn, timeout, unblock, yield_now,
 };
 
+/// # Examples
+///
+/// A function of one's own that waits, and says so:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// /// Waits a little, then returns the answer.
+/// #[kapok::switchpoint(wakes = "the time", cancel = "nothing is left behind")]
+/// fn answer() -> u32 {
+///     kapok::sleep(Duration::from_millis(1));
+///     42
+/// }
+///
+/// assert_eq!(answer(), 42);
+/// let told = std::panic::catch_unwind(|| kapok::assert_no_switchpoints(answer)).unwrap_err();
+/// assert!(told.downcast_ref::<String>().unwrap().contains("::answer`"));
+/// ```
+///
+/// What cannot park is refused:
+///
+/// ```compile_fail
+/// #[kapok::switchpoint]
+/// async fn wait() {}
+/// ```
+///
+/// ```compile_fail
+/// #[kapok::switchpoint]
+/// const fn count() -> u8 { 1 }
+/// ```
+///
+/// ```compile_fail
+/// #[kapok::switchpoint]
+/// extern "C" fn callback() {}
+/// ```
+///
+/// ```compile_fail
+/// #[kapok::switchpoint(wakse = "a slip")]
+/// fn wait() {}
+/// ```
 pub use kapok_macros::switchpoint;
 
 #[doc(hidden)]
