@@ -5,6 +5,7 @@ mod support;
 
 mod auto_traits;
 mod cancel;
+mod ends;
 mod fibers;
 mod locals;
 mod park;

@@ -1,0 +1,147 @@
+//! The ways a program or a thread can end with fibers that have not. `ends CASE`; tests/runtime/ends.rs reads what it prints.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use kapok::{Builder, park, spawn, yield_now};
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("overflow") => overflow_in_a_fiber(),
+        Some("overflow_in_thread") => overflow_in_a_thread(),
+        Some("main_returns") => park_a_fiber_that_tells(),
+        Some("main_panics") => {
+            park_a_fiber_that_tells();
+            panic!("main has had enough");
+        }
+        Some("exit_in_fiber") => exit_in_a_fiber(),
+        Some("thread_ends") => thread_ends(),
+        Some("thread_local_is_used") => thread_ends_under_a_thread_local(),
+        Some("spawn_in_destructor") => spawn_in_a_destructor(),
+        other => panic!("no case {other:?}"),
+    }
+}
+
+/// Says so when it is dropped.
+struct Tells;
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        println!("dropped");
+    }
+}
+
+fn park_a_fiber_that_tells() {
+    drop(spawn(|| {
+        let _tells = Tells;
+        park();
+        println!("resumed");
+    }));
+    yield_now();
+    println!("parked");
+}
+
+#[inline(never)]
+fn recurse(depth: u64) -> u64 {
+    let frame = std::hint::black_box([depth; 32]);
+    if depth == u64::MAX {
+        0
+    } else {
+        recurse(depth + 1) + frame[7]
+    }
+}
+
+fn overflow_in_a_fiber() {
+    let deep = Builder::new().name("deep").spawn(|| recurse(0)).unwrap();
+    println!("{}", deep.join().unwrap());
+}
+
+fn overflow_in_a_thread() {
+    spawn(|| ()).join().unwrap();
+    let thread = std::thread::Builder::new()
+        .name("plain".to_owned())
+        .spawn(|| recurse(0))
+        .unwrap();
+    println!("{}", thread.join().unwrap());
+}
+
+fn exit_in_a_fiber() {
+    drop(spawn(|| {
+        let _tells = Tells;
+        std::process::exit(3);
+    }));
+    kapok::sleep(Duration::from_secs(60));
+}
+
+fn thread_ends() {
+    std::thread::spawn(|| {
+        let named = Builder::new().name("forgotten").spawn(|| {
+            let _tells = Tells;
+            park();
+            println!("resumed");
+        });
+        drop(named.unwrap());
+        yield_now();
+    })
+    .join()
+    .unwrap();
+    println!("joined");
+}
+
+struct Data(Cell<&'static str>);
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.0.set("destroyed");
+        println!("data destroyed");
+    }
+}
+
+thread_local! {
+    static DATA: Data = const { Data(Cell::new("alive")) };
+    static LAST: SpawnsAtTheEnd = const { SpawnsAtTheEnd };
+}
+
+/// A hub that drained here from a destructor would resume the fiber after `DATA` was destroyed.
+fn thread_ends_under_a_thread_local() {
+    std::thread::spawn(|| {
+        drop(spawn(|| {
+            DATA.with(|data| {
+                park();
+                println!("resumed with data that is {}", data.0.get());
+            });
+        }));
+        yield_now();
+    })
+    .join()
+    .unwrap();
+    println!("joined");
+}
+
+struct SpawnsAtTheEnd;
+
+impl Drop for SpawnsAtTheEnd {
+    fn drop(&mut self) {
+        let refused = Builder::new().spawn(|| ());
+        println!(
+            "refused: {}",
+            refused
+                .err()
+                .map_or_else(String::new, |error| error.to_string())
+        );
+        kapok::current().unpark();
+        park();
+        println!("parked as a thread");
+    }
+}
+
+fn spawn_in_a_destructor() {
+    std::thread::spawn(|| {
+        // Destroyed after the hub's own, as it is registered before.
+        LAST.with(|_| ());
+        spawn(|| ()).join().unwrap();
+    })
+    .join()
+    .unwrap();
+    println!("joined");
+}
