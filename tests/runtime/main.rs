@@ -7,6 +7,7 @@ mod auto_traits;
 mod cancel;
 mod ends;
 mod fibers;
+mod hubs;
 mod locals;
 mod park;
 mod switchpoints;

@@ -54,6 +54,8 @@ pub(crate) mod flag {
     pub(crate) const LIVE: u8 = 1 << 5;
     /// The body's result is in the store.
     pub(crate) const VALUE: u8 = 1 << 6;
+    /// An unwind was started that may have been swallowed.
+    pub(crate) const THROWN: u8 = 1 << 7;
 }
 
 /// Why a switchpoint's entry may not simply go on. Zero on the fast path.

@@ -5,7 +5,8 @@
 //! - An unwind starts only at a switchpoint's entry ([`throw_if_due`]) or out of a wait that took no effect
 //!   ([`throw_after_wait`]). An operation that took effect returns normally.
 //! - Never while the thread unwinds, never in [`shielded`], never in a `Drop` of ours: they reach no switchpoint.
-//! - Whoever swallows one meets it again at the next switchpoint: the fiber's `attention` stays set.
+//! - Whoever swallows one meets it again at the next switchpoint: the fiber's `attention` stays set. From the second time on
+//!   the others run first, so a fiber that swallows in a loop does not hold its hub.
 //! - Each [`timeout`] catches its own number alone. If several have expired the outermost is thrown, as it ends them all.
 //! - `thread::panicking()` is a property of the thread: a sibling that parked in a `Drop` while it unwinds makes it true for
 //!   all. So a fiber that parked while nobody was unwinding is known to be calm whatever it says later.
@@ -17,7 +18,7 @@ use std::time::Duration;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{DeadlineScope, NEVER, attention, flag};
 use crate::hub::current;
-use crate::hub::{Hub, wake};
+use crate::hub::{Hub, switch_out, wake};
 
 /// The payload that unwinds a cancelled fiber or an expired section.
 #[derive(Debug)]
@@ -92,6 +93,12 @@ pub(crate) fn throw_after_wait(fiber: &'static FiberSlot, calm: bool) {
 #[cold]
 #[inline(never)]
 fn throw(fiber: &'static FiberSlot) -> ! {
+    if fiber.has(flag::THROWN) {
+        // It swallowed one before and may go on doing so for ever: let the others run, who might give up on it.
+        current::hub().enqueue(fiber);
+        switch_out(fiber);
+    }
+    fiber.set(flag::THROWN);
     let reason = if fiber.attention.get() & attention::CANCELLED != 0 {
         Unwinding::Cancelled
     } else {
@@ -245,6 +252,7 @@ fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
         (earliest, earliest != NEVER && earliest <= hub.now())
     });
     fiber.scope_deadline.set(earliest);
+    fiber.clear(flag::THROWN);
     let others = fiber.attention.get() & !attention::SCOPE_EXPIRED;
     fiber.attention.set(if expired {
         others | attention::SCOPE_EXPIRED
