@@ -1,0 +1,3 @@
+module kapok/tests/peers
+
+go 1.19

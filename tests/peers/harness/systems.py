@@ -1,0 +1,139 @@
+"""Which systems there are, and how each of them is started."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import Callable
+
+from harness import build
+from harness.build import Profile
+from harness.failure import Failure, Unavailable
+
+FLOOR = "floor"
+# The floor once more in each round: what distinguishes two runs of the same program is noise.
+FLOOR_AGAIN = "floor again"
+
+ECHO_PEERS = ["tokio", "smol", "monoio", "monoio_uring", "may"]
+HTTP_PEERS = ["hyper", "axum", "axum_hyper", "may_minihttp"]
+FIBER_PEERS = ["tokio", "smol", "monoio", "may"]
+
+KAPOK_EXAMPLES = {"echo": "echo", "http": "hello_http"}
+
+# A system's name and what finds out how it is started; the latter may be told that it cannot be.
+Candidate = tuple[str, Callable[[], "System"]]
+
+
+@dataclass(frozen=True)
+class System:
+    """A server; `{address}` stands in its command where the address goes."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def at(self, address: str) -> list[str]:
+        """The command that serves `address`."""
+        port = address.rpartition(":")[2]
+        return [word.replace("{address}", address).replace("{port}", port) for word in self.command]
+
+
+def server_systems(
+    kind: str, profile: Profile, only: list[str] | None, also: list[tuple[str, str]]
+) -> tuple[list[System], list[str]]:
+    """The servers of `kind`, `echo` or `http`, that can be built, the floor first; and notes on those that cannot."""
+    programs = build.peers(profile)
+
+    def peer(name: str, of: str) -> System:
+        return System(name, (str(programs["serve"]), kind, of, "{address}"))
+
+    def go() -> System:
+        return System("go", (str(build.go_peer()), kind, "{address}"))
+
+    def kapok() -> System:
+        example = build.kapok_example(KAPOK_EXAMPLES[kind], profile)
+        # One hub is one thread, as every other system here has.
+        return System("kapok", (str(example), "{address}", "--hubs", "1"))
+
+    names = ECHO_PEERS if kind == "echo" else HTTP_PEERS
+    candidates: list[Candidate] = [("kapok", kapok)]
+    candidates += [(name, lambda name=name: peer(name, name)) for name in names]
+    candidates.append(("go", go))
+    chosen, notes = choose(candidates, only)
+    chosen += [System(name, command_words(command)) for name, command in also]
+    for system in chosen:
+        if [other.name for other in chosen].count(system.name) > 1 or system.name in (FLOOR, FLOOR_AGAIN):
+            raise Failure(f"two systems are called {system.name}")
+    # As far from each other in the round as can be.
+    chosen.insert(len(chosen) // 2, peer(FLOOR_AGAIN, FLOOR))
+    return [peer(FLOOR, FLOOR), *chosen], notes
+
+
+def choose(candidates: list[Candidate], only: list[str] | None) -> tuple[list, list[str]]:
+    """Makes the wanted candidates. One that was asked for by name must be there; of the others, notes tell why not."""
+    known = [name for name, _ in candidates]
+    unknown = [name for name in only or [] if name not in known]
+    if unknown:
+        raise Failure(f"there is no {', '.join(unknown)} here; --only knows {', '.join(known)}")
+    chosen, notes = [], []
+    for name, make in candidates:
+        if only is not None and name not in only:
+            continue
+        try:
+            chosen.append(make())
+        except Unavailable as reason:
+            if only is not None:
+                raise
+            notes.append(left_out(name, reason))
+    return chosen, notes
+
+
+def left_out(name: str, reason: Exception) -> str:
+    """The note that goes under the table, and to the user at once."""
+    note = f"{name} is left out: {reason}"
+    build.tell(note)
+    return note
+
+
+def command_words(command: str) -> tuple[str, ...]:
+    """Splits a command as a shell does; the address is its last word unless it says otherwise."""
+    words = tuple(shlex.split(command))
+    if any("{address}" in word or "{port}" in word for word in words):
+        return words
+    return (*words, "{address}")
+
+
+@dataclass(frozen=True)
+class FiberSystem:
+    """The programs that measure tasks without I/O."""
+
+    name: str
+    micro: tuple[str, ...]
+    # None where there is no such thing as an idle task.
+    idle: tuple[str, ...] | None
+
+
+def fiber_systems(
+    profile: Profile, only: list[str] | None, seconds: float, tasks: int
+) -> tuple[list[FiberSystem], list[str]]:
+    """The systems whose tasks can be measured, the floor first; and notes on those that cannot."""
+    programs = build.peers(profile)
+    micro, idle = str(programs["micro"]), str(programs["idle"])
+
+    def peer(name: str) -> FiberSystem:
+        return FiberSystem(name, (micro, name, str(seconds)), (idle, name, str(tasks)))
+
+    def go() -> FiberSystem:
+        program = str(build.go_peer())
+        return FiberSystem("go", (program, "micro", str(seconds)), (program, "idle", str(tasks)))
+
+    def kapok() -> FiberSystem:
+        # Its benchmarks choose their own counts of turns.
+        fibers = build.kapok_bench("fibers", profile)
+        idle_command = (str(build.kapok_bench("idle", profile)), str(tasks))
+        return FiberSystem("kapok", (str(fibers),), idle_command)
+
+    candidates: list[Candidate] = [("kapok", kapok)]
+    candidates += [(name, lambda name=name: peer(name)) for name in FIBER_PEERS]
+    candidates.append(("go", go))
+    chosen, notes = choose(candidates, only)
+    return [FiberSystem(FLOOR, (micro, FLOOR, str(seconds)), None), *chosen], notes

@@ -1,0 +1,148 @@
+"""Tests of what the harness computes. Run from tests/peers with `python3 -m unittest harness.tests`."""
+
+import socket
+import sys
+import unittest
+
+from harness import fibers, load, table
+from harness.failure import Failure, Unavailable
+from harness.rounds import interleave, turned
+from harness.server import Server, accepts, free_port
+from harness.systems import System, choose, command_words
+
+
+class Rounds(unittest.TestCase):
+    def test_the_order_turns_by_one_place_each_round(self):
+        self.assertEqual(turned(["a", "b", "c"], 1), ["b", "c", "a"])
+        self.assertEqual(turned(["a", "b", "c"], 3), ["a", "b", "c"])
+
+    def test_figures_of_one_round_stand_at_the_same_place(self):
+        order = []
+
+        def measure(item):
+            order.append(item)
+            return (item, len(order))
+
+        figures = interleave(["a", "b"], 2, measure)
+        self.assertEqual(order, ["a", "b", "b", "a"])
+        self.assertEqual(figures, [[("a", 1), ("a", 4)], [("b", 2), ("b", 3)]])
+
+
+class Loads(unittest.TestCase):
+    def test_echo_figures_are_read(self):
+        output = "round trips: 100\nrate: 50.5 /s\np50: 12.25 us\np99: 20.00 us\np99.9: 31.00 us\n"
+        self.assertEqual(load.parse_echo(output), load.Report(100, 50.5, 12.25, 20.0))
+
+    def test_wrk_figures_are_read(self):
+        output = "  63667 requests in 1.00s, 6.98MB read\nRequests/sec:  63370.99\nTransfer/sec: 6.95MB\n"
+        self.assertEqual(load.parse_wrk(output), load.Report(63667, 63370.99))
+
+    def test_errors_seen_by_wrk_fail_the_run(self):
+        for complaint in ("Non-2xx or 3xx responses: 7", "Socket errors: connect 0, read 1, write 0, timeout 0"):
+            with self.assertRaisesRegex(Failure, complaint):
+                load.parse_wrk(f"  9 requests in 1.00s\n  {complaint}\nRequests/sec: 9.0\n")
+
+
+class Fibers(unittest.TestCase):
+    def test_figures_are_read_by_row(self):
+        output = "tokio yield x100: 29.1 ns\ntokio idle task memory: 456 B\nsomething else\n"
+        expected = {"yield x100, ns": 29.1, "idle task memory, B": 456.0}
+        self.assertEqual(fibers.parse("tokio", output, 1), expected)
+
+    def test_kapoks_own_names_are_the_peers_rows(self):
+        output = (
+            "kapok yield_now x100 fibers: 7.1 ns\n"
+            "kapok yield_now x100 fibers three frames deep: 29.0 ns\n"
+            "kapok idle fiber: 4224.00 bytes\n"
+            "kapok start of all: 0.50 s\n"
+            "kapok peak over parked: 1.10 times\n"
+        )
+        expected = {
+            "yield x100, ns": 7.1,
+            "yield x100, three frames deep, ns": 29.0,
+            "idle task memory, B": 4224.0,
+            "idle task start, ns": 500.0,
+        }
+        self.assertEqual(fibers.parse("kapok", output, 1_000_000), expected)
+
+    def test_known_rows_come_first_and_deep_ones_behind_their_twins(self):
+        lists = [
+            ["park+unpark round trip, ns", "yield x100, three frames deep, ns"],
+            ["mutex lock+unlock, ns", "yield x100, ns"],
+        ]
+        expected = [
+            "yield x100, ns",
+            "yield x100, three frames deep, ns",
+            "mutex lock+unlock, ns",
+            "park+unpark round trip, ns",
+        ]
+        self.assertEqual(fibers.ordered_rows(lists), expected)
+
+    def test_the_median_is_of_the_rounds_that_have_the_row(self):
+        passes = [{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0}]
+        self.assertEqual(fibers.median_figures(passes), {"a": 2.0, "b": 5.0})
+
+
+class Systems(unittest.TestCase):
+    def test_the_address_is_the_last_word_unless_the_command_says_otherwise(self):
+        self.assertEqual(
+            System("a", command_words("serve 'two words'")).at("127.0.0.1:80"),
+            ["serve", "two words", "127.0.0.1:80"],
+        )
+        self.assertEqual(
+            System("a", command_words("serve --port={port} -v")).at("127.0.0.1:80"),
+            ["serve", "--port=80", "-v"],
+        )
+
+    def test_what_is_unavailable_is_left_out_unless_it_was_asked_for(self):
+        def missing():
+            raise Unavailable("no compiler")
+
+        candidates = [("here", lambda: "made"), ("gone", missing)]
+        chosen, notes = choose(candidates, None)
+        self.assertEqual((chosen, notes), (["made"], ["gone is left out: no compiler"]))
+        self.assertEqual(choose(candidates, ["here"]), (["made"], []))
+        with self.assertRaisesRegex(Unavailable, "no compiler"):
+            choose(candidates, ["gone"])
+        with self.assertRaisesRegex(Failure, "there is no typo here"):
+            choose(candidates, ["typo"])
+
+
+class Servers(unittest.TestCase):
+    def test_a_server_is_waited_for_and_killed(self):
+        program = (
+            "import socket, sys, time\n"
+            "time.sleep(0.2)\n"
+            "listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+            "while True: listener.accept()\n"
+        )
+        with Server(System("late", (sys.executable, "-c", program, "{port}"))) as server:
+            self.assertTrue(accepts(server.port))
+            self.assertGreater(server.cpu_seconds(), 0)
+        self.assertFalse(accepts(server.port))
+        self.assertIsNotNone(server.process.returncode)
+
+    def test_a_server_that_ends_at_its_start_is_told_with_its_last_words(self):
+        program = "import sys; sys.exit('no such thing')"
+        with self.assertRaisesRegex(Failure, "^short ended at its start: no such thing$"):
+            with Server(System("short", (sys.executable, "-c", program))):
+                self.fail("it does not run")
+
+    def test_a_port_nobody_listens_on_does_not_accept(self):
+        self.assertFalse(accepts(free_port()))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.assertTrue(accepts(listener.getsockname()[1]))
+
+
+class Tables(unittest.TestCase):
+    def test_figures_stand_to_the_right(self):
+        rows = [["floor", "1,000"], ["a", "9"]]
+        self.assertEqual(table.render(["system", "req/s"], rows, markdown=False).splitlines()[2], "a           9")
+        self.assertEqual(
+            table.render(["system", "req/s"], rows, markdown=True).splitlines(),
+            ["| system | req/s |", "| ------ | ----: |", "| floor  | 1,000 |", "| a      |     9 |"],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
