@@ -10,7 +10,7 @@ use std::time::Duration;
 use kapok::net::{TcpListener, TcpStream};
 use kapok::{HubHandle, Hubs, HubsConfig, HubsError, JoinError, park, sleep, spawn, yield_now};
 
-use crate::support::{Watchdog, on_a_hub};
+use crate::support::{Watchdog, crowd, on_a_hub};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -271,7 +271,7 @@ fn a_remote_fiber_is_cancelled_before_it_begins_while_it_waits_and_after() {
 fn nothing_sent_by_many_threads_is_lost() {
     let _watchdog = Watchdog::new("storm");
     const THREADS: usize = 4;
-    const EACH: usize = 10_000;
+    let each = crowd() as usize / 10;
     let running = hubs(1).start(|_hub| {
         sleep(LONG);
         Ok(())
@@ -283,7 +283,7 @@ fn nothing_sent_by_many_threads_is_lost() {
         .map(|_| {
             let (hub, ran) = (hub.clone(), Arc::clone(&ran));
             std::thread::spawn(move || {
-                for _ in 0..EACH {
+                for _ in 0..each {
                     let ran = Arc::clone(&ran);
                     drop(hub.spawn(move || ran.fetch_add(1, Ordering::SeqCst)));
                 }
@@ -295,7 +295,7 @@ fn nothing_sent_by_many_threads_is_lost() {
     for thread in threads {
         thread.join().unwrap();
     }
-    assert_eq!(ran.load(Ordering::SeqCst), THREADS * EACH);
+    assert_eq!(ran.load(Ordering::SeqCst), THREADS * each);
     running.stop(Duration::ZERO);
     running.join().unwrap();
 }

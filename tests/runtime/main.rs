@@ -11,4 +11,5 @@ mod hubs;
 mod locals;
 mod park;
 mod switchpoints;
+mod tcp;
 mod time;

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum JoinError {
     /// It was cancelled.
     Cancelled,
-    /// Its hub ended before it did, or before it began.
+    /// Its hub ended before it did or began, or had no memory for its stack.
     HubEnded,
     /// It panicked, with this payload.
     Panicked(Box<dyn Any + Send>),

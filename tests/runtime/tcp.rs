@@ -1,0 +1,446 @@
+//! TCP streams and listeners.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use kapok::net::{TcpListener, TcpStream, ToSocketAddrs};
+use kapok::{spawn, yield_now};
+
+use crate::support::on_a_hub;
+
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Two ends of one connection.
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> io::ErrorKind {
+    result.unwrap_err().kind()
+}
+
+#[test]
+fn two_fibers_read_and_write_one_stream_at_once() {
+    const BYTES: usize = 1 << 20;
+    on_a_hub("both ways", || {
+        let (client, mut server) = pair();
+        let echo = spawn(move || {
+            let mut buffer = [0; 7000];
+            loop {
+                match server.read(&mut buffer).unwrap() {
+                    0 => return,
+                    length => server.write_all(&buffer[..length]).unwrap(),
+                }
+            }
+        });
+        let client = Rc::new(client);
+        let writer = spawn({
+            let client = Rc::clone(&client);
+            move || {
+                for number in 0..BYTES / 1024 {
+                    (&*client).write_all(&[number as u8; 1024]).unwrap();
+                }
+                client.shutdown(Shutdown::Write).unwrap();
+            }
+        });
+        let mut received = Vec::new();
+        (&*client).read_to_end(&mut received).unwrap();
+        assert_eq!(received.len(), BYTES);
+        for (number, chunk) in received.chunks(1024).enumerate() {
+            assert!(
+                chunk.iter().all(|byte| *byte == number as u8),
+                "chunk {number}"
+            );
+        }
+        writer.join().unwrap();
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn the_end_is_seen_behind_a_short_read() {
+    on_a_hub("end", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for round in 0..200 {
+            let mut client = TcpStream::connect(address).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            let reader = spawn(move || {
+                let (mut buffer, mut lengths) = ([0; 4096], Vec::new());
+                loop {
+                    let length = server.read(&mut buffer).unwrap();
+                    lengths.push(length);
+                    if length == 0 {
+                        return lengths;
+                    }
+                }
+            });
+            if round % 2 == 0 {
+                yield_now();
+            }
+            client.write_all(b"ten bytes.").unwrap();
+            if round % 3 == 0 {
+                yield_now();
+            }
+            drop(client);
+            assert_eq!(reader.join().unwrap(), [10, 0]);
+        }
+    });
+}
+
+#[test]
+fn timeouts_and_deadlines_lose_no_byte() {
+    on_a_hub("timeouts", || {
+        let (mut client, mut server) = pair();
+        let mut byte = [0];
+        client.set_read_timeout(Some(SHORT)).unwrap();
+        let start = Instant::now();
+        assert_eq!(kind(client.read(&mut byte)), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() >= SHORT);
+        assert_eq!(client.read_timeout().unwrap(), Some(SHORT));
+        server.write_all(b"a").unwrap();
+        assert_eq!(client.read(&mut byte).unwrap(), 1);
+        assert_eq!(
+            kind(client.set_read_timeout(Some(Duration::ZERO))),
+            io::ErrorKind::InvalidInput
+        );
+        client.set_read_timeout(None).unwrap();
+
+        client.set_read_deadline(Some(Instant::now() + SHORT));
+        assert_eq!(kind(client.read(&mut byte)), io::ErrorKind::TimedOut);
+        assert_eq!(
+            kind(client.read(&mut byte)),
+            io::ErrorKind::TimedOut,
+            "a deadline that has passed stays so"
+        );
+        server.write_all(b"b").unwrap();
+        client.set_read_deadline(None);
+        assert_eq!(client.read(&mut byte).unwrap(), 1);
+        assert_eq!(byte, *b"b");
+
+        server.set_write_timeout(Some(SHORT)).unwrap();
+        let mut written = 0;
+        let error = loop {
+            match server.write(&[7; 65_536]) {
+                Ok(length) => written += length,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(server);
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).unwrap();
+        assert_eq!(all.len(), written);
+    });
+}
+
+#[test]
+fn peeked_bytes_are_still_there() {
+    on_a_hub("peek", || {
+        let (client, mut server) = pair();
+        let peeker = spawn(move || {
+            let mut bytes = [0; 4];
+            assert_eq!(client.peek(&mut bytes).unwrap(), 2);
+            assert_eq!(client.peek(&mut bytes).unwrap(), 2);
+            assert_eq!((&client).read(&mut bytes).unwrap(), 2);
+            bytes
+        });
+        yield_now();
+        server.write_all(b"hi").unwrap();
+        assert_eq!(&peeker.join().unwrap()[..2], b"hi");
+    });
+}
+
+#[test]
+fn a_clone_moves_to_another_hub_and_reads_there() {
+    on_a_hub("clone", || {
+        let (client, mut server) = pair();
+        // Registered here first.
+        client
+            .set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        assert_eq!(kind((&client).read(&mut [0])), io::ErrorKind::TimedOut);
+        let mut moved = client.try_clone().unwrap();
+        moved.set_read_timeout(None).unwrap();
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            kapok::run(|| {
+                let reader = spawn(move || {
+                    let mut bytes = [0; 5];
+                    moved.read_exact(&mut bytes).unwrap();
+                    (bytes, moved)
+                });
+                yield_now();
+                tell.send(()).unwrap();
+                reader.join().unwrap()
+            })
+        });
+        kapok::unblock(move || told.recv_timeout(Duration::from_secs(30)).unwrap()).unwrap();
+        server.write_all(b"there").unwrap();
+        let (bytes, mut back) = kapok::unblock(|| thread.join().unwrap()).unwrap();
+        assert_eq!(&bytes, b"there");
+        // And back again: its last hub has ended meanwhile.
+        server.write_all(b"here").unwrap();
+        let mut bytes = [0; 4];
+        back.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"here");
+        // The first handle still works on this hub, and the end comes when all are gone.
+        server.write_all(b"!").unwrap();
+        client.set_read_timeout(None).unwrap();
+        assert_eq!((&client).read(&mut [0; 9]).unwrap(), 1);
+        drop(client);
+        std::thread::spawn(move || drop(back)).join().unwrap();
+        assert_eq!(server.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn streams_go_to_std_and_come_back() {
+    on_a_hub("std", || {
+        let (client, mut server) = pair();
+        client
+            .set_read_timeout(Some(Duration::from_millis(1)))
+            .unwrap();
+        assert_eq!(kind((&client).read(&mut [0])), io::ErrorKind::TimedOut);
+        let std_client = client.into_std().unwrap();
+        server.write_all(b"one").unwrap();
+        let mut bytes = [0; 3];
+        (&std_client).read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"one");
+        let client = TcpStream::from_std(std_client).unwrap();
+        let reader = spawn(move || {
+            let mut bytes = [0; 3];
+            (&client).read_exact(&mut bytes).unwrap();
+            (bytes, client)
+        });
+        yield_now();
+        server.write_all(b"two").unwrap();
+        let (bytes, client) = reader.join().unwrap();
+        assert_eq!(&bytes, b"two");
+        // With a clone alive the descriptor is duplicated.
+        let clone = client.try_clone().unwrap();
+        let std_client = client.into_std().unwrap();
+        drop(clone);
+        (&std_client).write_all(b"three").unwrap();
+        let mut bytes = [0; 5];
+        server.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"three");
+    });
+}
+
+#[test]
+fn close_wakes_whoever_waits() {
+    on_a_hub("close", || {
+        let (client, _server) = pair();
+        let client = Rc::new(client);
+        let waits = |wait: fn(&TcpStream) -> io::Result<usize>| {
+            let client = Rc::clone(&client);
+            spawn(move || wait(&client))
+        };
+        let reader = waits(|mut stream| stream.read(&mut [0]));
+        let writer = waits(|mut stream| {
+            loop {
+                stream.write_all(&[0; 65_536])?;
+            }
+        });
+        for _ in 0..100 {
+            yield_now();
+        }
+        client.close();
+        // A read after the shutdown sees the end, one that was woken by the close an error: both have ended.
+        assert!(matches!(reader.join().unwrap(), Ok(0) | Err(_)));
+        assert!(writer.join().unwrap().is_err());
+        assert!(matches!((&*client).read(&mut [0]), Ok(0) | Err(_)));
+
+        let listener = Rc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+        let acceptors: Vec<_> = (0..3)
+            .map(|_| {
+                let listener = Rc::clone(&listener);
+                spawn(move || kind(listener.accept()))
+            })
+            .collect();
+        yield_now();
+        listener.close();
+        for acceptor in acceptors {
+            assert_eq!(acceptor.join().unwrap(), io::ErrorKind::NotConnected);
+        }
+        assert_eq!(kind(listener.accept()), io::ErrorKind::NotConnected);
+    });
+}
+
+#[test]
+fn close_wakes_a_reader_and_an_acceptor_on_another_hub() {
+    on_a_hub("close elsewhere", || {
+        let (client, _server) = pair();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (moved_client, moved_listener) =
+            (client.try_clone().unwrap(), listener.try_clone().unwrap());
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            kapok::run(|| {
+                let reader = spawn(move || (&moved_client).read(&mut [0]));
+                let acceptor = spawn(move || moved_listener.accept().map(drop));
+                yield_now();
+                tell.send(()).unwrap();
+                (reader.join().unwrap(), acceptor.join().unwrap())
+            })
+        });
+        kapok::unblock(move || told.recv_timeout(Duration::from_secs(30)).unwrap()).unwrap();
+        client.close();
+        listener.close();
+        let (read, accepted) = kapok::unblock(|| thread.join().unwrap()).unwrap();
+        assert!(matches!(read, Ok(0) | Err(_)));
+        assert_eq!(kind(accepted), io::ErrorKind::NotConnected);
+    });
+}
+
+#[test]
+fn connecting_names_the_trouble() {
+    on_a_hub("connect", || {
+        let free = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert_eq!(
+            kind(TcpStream::connect(free)),
+            io::ErrorKind::ConnectionRefused
+        );
+        let long = Duration::from_secs(30);
+        assert_eq!(
+            kind(TcpStream::connect_timeout(&free, long)),
+            io::ErrorKind::ConnectionRefused
+        );
+        assert_eq!(
+            kind(TcpStream::connect_timeout(&free, Duration::ZERO)),
+            io::ErrorKind::InvalidInput
+        );
+        for text in ["nonsense", "host:99999", "host:", ":port"] {
+            let error = TcpStream::connect(text).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{text}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        let listener = TcpListener::bind("localhost:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        TcpStream::connect(("localhost", port)).unwrap();
+        let addresses = format!("localhost:{port}").to_socket_addrs().unwrap();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+        // The first of these refuses, the second answers.
+        TcpStream::connect(&[free, listener.local_addr().unwrap()][..]).unwrap();
+    });
+}
+
+/// A listener whose queue is full drops what comes: the connection is neither made nor refused.
+#[test]
+fn connecting_gives_up_after_its_timeout() {
+    on_a_hub("connect timeout", || {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        // SAFETY: listening again with another backlog is allowed, and the descriptor is open.
+        let listening = unsafe { libc::listen(std::os::fd::AsRawFd::as_raw_fd(&socket), 0) };
+        assert_eq!(listening, 0);
+        let mut queued = Vec::new();
+        let error = loop {
+            assert!(queued.len() < 10, "the queue has no end");
+            match TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+                Ok(stream) => queued.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn a_descriptor_number_that_is_used_again_is_not_disturbed() {
+    on_a_hub("stale", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..300 {
+            let (mut client, (server, _)) = (
+                TcpStream::connect(address).unwrap(),
+                listener.accept().unwrap(),
+            );
+            let reader = spawn(move || (&server).read(&mut [0; 4]));
+            yield_now();
+            // The event is on its way when the reader is unwound and its descriptor closed.
+            client.write_all(b"late").unwrap();
+            reader.cancel();
+            drop(reader.join());
+            // The next connection gets the same numbers, and must see its own bytes alone.
+            let (mut client, (server, _)) = (
+                TcpStream::connect(address).unwrap(),
+                listener.accept().unwrap(),
+            );
+            let reader = spawn(move || {
+                let mut bytes = [0; 4];
+                (&server).read_exact(&mut bytes).map(|()| bytes)
+            });
+            yield_now();
+            client.write_all(b"mine").unwrap();
+            assert_eq!(&reader.join().unwrap().unwrap(), b"mine");
+        }
+    });
+}
+
+#[test]
+fn a_thousand_connections_at_once() {
+    on_a_hub("thousand", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                drop(spawn(move || {
+                    let mut bytes = [0; 8];
+                    stream.read_exact(&mut bytes).unwrap();
+                    stream.write_all(&bytes).unwrap();
+                }));
+            }
+        }));
+        let clients: Vec<_> = (0..1000_u64)
+            .map(|number| {
+                spawn(move || {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream.write_all(&number.to_ne_bytes()).unwrap();
+                    let mut bytes = [0; 8];
+                    stream.read_exact(&mut bytes).unwrap();
+                    u64::from_ne_bytes(bytes)
+                })
+            })
+            .collect();
+        for (number, client) in clients.into_iter().enumerate() {
+            assert_eq!(client.join().unwrap(), number as u64);
+        }
+    });
+}
+
+#[test]
+fn shared_listeners_notice_an_address_in_use() {
+    on_a_hub("shared", || {
+        let group = TcpListener::bind_shared("127.0.0.1:0", 3).unwrap();
+        let address = group[0].local_addr().unwrap();
+        assert!(
+            group
+                .iter()
+                .all(|listener| listener.local_addr().unwrap() == address)
+        );
+        assert_eq!(
+            kind(TcpListener::bind_shared(address, 2)),
+            io::ErrorKind::AddrInUse
+        );
+        assert_eq!(kind(TcpListener::bind(address)), io::ErrorKind::AddrInUse);
+        drop(group);
+        let alone = std::net::TcpListener::bind(address).unwrap();
+        assert_eq!(
+            kind(TcpListener::bind_shared(address, 2)),
+            io::ErrorKind::AddrInUse
+        );
+        drop(alone);
+        TcpListener::bind_shared(address, 2).unwrap();
+    });
+}
