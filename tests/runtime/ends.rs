@@ -179,6 +179,23 @@ fn hubs_that_are_run_to_their_end_leave_nothing_behind() {
     );
 }
 
+#[test]
+fn a_run_inside_a_run_leaves_the_outer_hub_alone() {
+    let _watchdog = Watchdog::new("nested");
+    let sum = std::thread::spawn(|| {
+        kapok::run(|| {
+            let inner = kapok::run(|| kapok::spawn(|| 1).join().unwrap());
+            inner + kapok::spawn(|| 2).join().unwrap()
+        })
+    });
+    assert_eq!(sum.join().unwrap(), 3);
+    let running = kapok::Hubs::new(kapok::HubsConfig::new().count(1)).start(|_hub| {
+        kapok::run(|| drop(kapok::spawn(kapok::park)));
+        Ok(())
+    });
+    running.unwrap().join().unwrap();
+}
+
 /// Mappings of this process as large as a first slab of stacks.
 fn areas() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();

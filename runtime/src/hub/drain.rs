@@ -54,7 +54,7 @@ pub fn drain(grace: Duration) -> Result<(), DrainError> {
     drain_hub(hub, grace, grace)
 }
 
-/// Runs `f` as this thread's root fiber, then ends all fibers it left behind and the hub itself.
+/// Runs `f` as this thread's root fiber, then ends all fibers of the thread, and the hub if `run` made it.
 ///
 /// Fibers that are left are cancelled at once and given 5 seconds to unwind; one that is still there then is named on
 /// standard error and leaked. A thread that uses this leaves nothing behind; `main` may do without it.
@@ -75,6 +75,7 @@ pub fn drain(grace: Duration) -> Result<(), DrainError> {
 /// assert_eq!(sum.join().unwrap(), 55);
 /// ```
 pub fn run<T>(f: impl FnOnce() -> T) -> T {
+    let was_there = current::existing_hub().is_some();
     let hub = current::hub();
     let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
     assert!(on_root, "only the root fiber can run a hub");
@@ -82,7 +83,9 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
     if let Err(error) = drain_hub(hub, Duration::ZERO, RUN_UNWIND_TIME) {
         super::report::report(format_args!("{error}"));
     }
-    end(hub);
+    if !was_there {
+        end(hub);
+    }
     match result {
         Ok(value) => value,
         Err(payload) => std::panic::resume_unwind(payload),

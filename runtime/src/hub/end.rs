@@ -12,7 +12,7 @@ static SPARE_HUBS: Mutex<Vec<SpareHub>> = Mutex::new(Vec::new());
 struct SpareHub(&'static Hub);
 
 // SAFETY: `end` puts a hub here only when its thread can reach it no more: the thread-local is cleared, no fiber is left, no
-// join handle or waiter points into it, and what other threads hold is a `Remote`, which is `Sync`. Whoever takes it out is
+// join handle points into it, and what other threads hold is a `Remote`, which is `Sync`. Whoever takes it out is
 // its only user.
 unsafe impl Send for SpareHub {}
 
@@ -34,6 +34,7 @@ pub(crate) fn end(hub: &'static Hub) {
     let left = hub.remote.close();
     hub.stacks.recycle();
     hub.driver.take();
+    hub.forget_sources();
     let root = hub.root();
     hub.timers.disarm(root);
     hub.root.set(None);
@@ -46,7 +47,7 @@ pub(crate) fn end(hub: &'static Hub) {
     drop(left);
     let mut slots = (0..hub.slots.len()).filter_map(|index| hub.slots.at(index));
     // A join handle that outlives its fiber and its hub keeps the hub's memory from being used again.
-    if !slots.any(|slot| slot.has(flag::HANDLE)) && hub.sources_used.get() == 0 {
+    if !slots.any(|slot| slot.has(flag::HANDLE)) {
         SPARE_HUBS
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -226,6 +226,16 @@ impl Hub {
         self.wake_sources(|_| true);
     }
 
+    /// Gives all sources back, when the hub has ended: registrations that are left are of an epoch that is over.
+    pub(super) fn forget_sources(&self) {
+        for source in (0..self.sources.len()).filter_map(|index| self.sources.at(index)) {
+            if source.references.get() > 0 {
+                source.references.set(1);
+                self.drop_reference(source, None);
+            }
+        }
+    }
+
     fn wake_sources(&self, which: impl Fn(&Source) -> bool) {
         let sources = (0..self.sources.len()).filter_map(|index| self.sources.at(index));
         for source in sources.filter(|source| source.references.get() > 0 && which(source)) {
