@@ -11,7 +11,7 @@ use crate::http::error::{Refusal, ServeError};
 use crate::http::request::{MadeParts, Request};
 use crate::http::response::Response;
 use crate::http::wire::{
-    BodyRule, DateLine, HeadParser, Parsed, Persistence, RequestHead, encode_head,
+    BodyRule, DateLine, HeadParser, HeadRepeater, Parsed, Persistence, RequestHead,
 };
 
 /// Answers requests.
@@ -157,6 +157,7 @@ impl Connection {
             made: MadeParts::default(),
             output: Output {
                 bytes: Vec::new(),
+                heads: HeadRepeater::default(),
                 date: DateLine::new(),
             },
         }
@@ -287,6 +288,7 @@ enum Found {
 #[derive(Debug)]
 struct Output {
     bytes: Vec<u8>,
+    heads: HeadRepeater,
     date: DateLine,
 }
 
@@ -300,9 +302,31 @@ impl Output {
         method: &Method,
         persistence: Persistence,
     ) -> Result<Persistence, ServeError> {
+        let body = response.body().as_bytes();
+        if body.len() < OUTPUT_BYTES_MAX
+            && self
+                .heads
+                .repeat(&mut self.bytes, response, method, persistence)
+        {
+            self.bytes.extend_from_slice(body);
+            return Ok(persistence);
+        }
+        self.push_any(stream, response, method, persistence)
+    }
+
+    /// Adds what is not like the answer before.
+    #[inline(never)]
+    fn push_any(
+        &mut self,
+        stream: &mut impl Write,
+        response: &Response,
+        method: &Method,
+        persistence: Persistence,
+    ) -> Result<Persistence, ServeError> {
         let date_line = self.date.current();
         let (rule, persistence) =
-            encode_head(&mut self.bytes, response, method, persistence, date_line);
+            self.heads
+                .encode(&mut self.bytes, response, method, persistence, date_line);
         if rule == BodyRule::Send {
             let body = response.body().as_bytes();
             if body.len() < OUTPUT_BYTES_MAX {
@@ -326,6 +350,7 @@ impl Output {
             .and_then(|()| stream.flush())
             .map_err(ServeError::Write)?;
         self.bytes.clear();
+        self.heads.forget();
         if self.bytes.capacity() > RETAINED_BYTES {
             self.bytes = Vec::new();
         }

@@ -84,6 +84,81 @@ pub(crate) fn encode_head(
     (rule, result.persistence)
 }
 
+/// Encodes heads that differ from the one before in nothing but the length by copying that one.
+///
+/// In a batch of answers this is the common case. The copy is taken from the batch itself, so that an idle connection keeps
+/// nothing for it.
+#[derive(Debug, Default)]
+pub(crate) struct HeadRepeater {
+    status: StatusCode,
+    content_type: &'static str,
+    /// Where the last plain head begins in the output.
+    start: usize,
+    /// Where the digits of its length begin, or 0 if the output has no plain head.
+    end: usize,
+}
+
+impl HeadRepeater {
+    /// Must be called when `output` was emptied.
+    #[inline]
+    pub(crate) fn forget(&mut self) {
+        self.end = 0;
+    }
+
+    /// Appends the head of `response` if it differs from the last plain one in nothing but the length, and returns whether.
+    ///
+    /// The body must follow, and `persistence` holds for the connection.
+    #[inline]
+    pub(crate) fn repeat(
+        &self,
+        output: &mut Vec<u8>,
+        response: &Response,
+        method: &Method,
+        persistence: Persistence,
+    ) -> bool {
+        // The text is static: if it stands at the same place it is the same.
+        let is_same = self.end > 0
+            && self.status == response.status()
+            && std::ptr::eq(self.content_type, response.content_type())
+            && is_plain(response, method, persistence);
+        if is_same {
+            output.extend_from_within(self.start..self.end);
+            encode_digits(output, response.body().len());
+            output.extend_from_slice(b"\r\n");
+        }
+        is_same
+    }
+
+    /// Does what [`encode_head`] does, and takes note of a plain head.
+    pub(crate) fn encode(
+        &mut self,
+        output: &mut Vec<u8>,
+        response: &Response,
+        method: &Method,
+        persistence: Persistence,
+        date_line: &[u8; DATE_LINE_BYTES],
+    ) -> (BodyRule, Persistence) {
+        let start = output.len();
+        let result = encode_head(output, response, method, persistence, date_line);
+        if result.0 == BodyRule::Send && is_plain(response, method, persistence) {
+            let end_bytes = digit_count(response.body().len()) + "\r\n\r\n".len();
+            *self = Self {
+                status: response.status(),
+                content_type: response.content_type(),
+                start,
+                end: output.len() - end_bytes,
+            };
+        }
+        result
+    }
+}
+
+/// Returns whether status, content type and length are all that a head tells.
+#[inline]
+fn is_plain(response: &Response, method: &Method, persistence: Persistence) -> bool {
+    response.headers().is_empty() && persistence == Persistence::Keep && *method != Method::HEAD
+}
+
 #[inline]
 fn encode_status_line(output: &mut Vec<u8>, status: StatusCode) {
     if status == StatusCode::OK {
@@ -150,25 +225,44 @@ fn encode_headers<'response>(
 
 #[inline]
 fn encode_length(output: &mut Vec<u8>, length: usize) {
-    // As many digits as the largest length has.
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = length;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     output.extend_from_slice(b"Content-Length: ");
-    output.extend_from_slice(&digits[start..]);
+    encode_digits(output, length);
+}
+
+/// Appends `length` in decimal and CRLF.
+#[inline]
+fn encode_digits(output: &mut Vec<u8>, length: usize) {
+    // Shifted in from the right: what is written last stands in the lowest byte, which comes first.
+    let (mut word, mut rest, mut bytes) = (u64::from_le_bytes(*b"\r\n\0\0\0\0\0\0"), length, 2);
+    while rest > 9 && bytes < 7 {
+        word = word << 8 | u64::from(b'0' + (rest % 10) as u8);
+        rest /= 10;
+        bytes += 1;
+    }
+    if rest > 9 {
+        return encode_many_digits(output, length);
+    }
+    word = word << 8 | u64::from(b'0' + rest as u8);
+    // Eight bytes always: a copy of fixed length is no call.
+    output.extend_from_slice(&word.to_le_bytes());
+    output.truncate(output.len() - 8 + bytes + 1);
+}
+
+#[cold]
+fn encode_many_digits(output: &mut Vec<u8>, length: usize) {
+    output.extend_from_slice(length.to_string().as_bytes());
     output.extend_from_slice(b"\r\n");
+}
+
+/// Returns the number of digits of `length`.
+fn digit_count(length: usize) -> usize {
+    length.checked_ilog10().unwrap_or_default() as usize + 1
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use ::http::{HeaderName, HeaderValue};
 
     use super::super::date::DateLine;
@@ -342,8 +436,81 @@ mod tests {
     }
 
     #[test]
+    fn repeated_heads_are_those_of_the_whole_encoder() {
+        let (mut date, mut repeater) = (DateLine::new(), HeadRepeater::default());
+        let (mut repeated, mut expected) = (Vec::new(), Vec::new());
+        let plain = Response::text("a");
+        let answers = [
+            plain.clone(),
+            plain.clone(),
+            plain.clone().with_body("b".repeat(1_234)),
+            plain.clone().with_status(StatusCode::NO_CONTENT),
+            plain.clone().with_status(StatusCode::NOT_FOUND),
+            plain.clone().with_status(StatusCode::NOT_FOUND),
+            Response::new(StatusCode::NOT_FOUND),
+            Response::html("c"),
+            plain.clone().header(header::ETAG, value("d")),
+            plain,
+        ];
+        let mut repeated_count = 0;
+        // Each answer after each other, with each method and fate of the connection.
+        for (first, second) in answers
+            .iter()
+            .flat_map(|first| answers.iter().map(move |second| (first, second)))
+        {
+            for method in [Method::GET, Method::HEAD] {
+                for persistence in [
+                    Persistence::Keep,
+                    Persistence::Close,
+                    Persistence::KeepAnnounced,
+                ] {
+                    for (response, method, persistence) in [
+                        (first, &method, persistence),
+                        (second, &Method::GET, Persistence::Keep),
+                        (second, &method, persistence),
+                    ] {
+                        let line = date.current();
+                        let whole = encode_head(&mut expected, response, method, persistence, line);
+                        if repeater.repeat(&mut repeated, response, method, persistence) {
+                            assert_eq!(whole, (BodyRule::Send, persistence));
+                            repeated_count += 1;
+                        } else {
+                            let result =
+                                repeater.encode(&mut repeated, response, method, persistence, line);
+                            assert_eq!(result, whole);
+                        }
+                        assert_eq!(
+                            repeated.escape_ascii().to_string(),
+                            expected.escape_ascii().to_string()
+                        );
+                    }
+                }
+            }
+            // A new batch with a new date.
+            repeated.clear();
+            expected.clear();
+            repeater.forget();
+            let second = date.current()[30].into();
+            date.at(UNIX_EPOCH + Duration::from_secs(second));
+        }
+        assert!(repeated_count > 0);
+    }
+
+    #[test]
     fn lengths_are_decimal() {
-        for length in [0, 9, 10, 99, 100, 65_536, usize::MAX] {
+        for length in [
+            0,
+            9,
+            10,
+            99,
+            100,
+            65_536,
+            99_999,
+            100_000,
+            999_999,
+            1_000_000,
+            usize::MAX,
+        ] {
             let mut output = Vec::new();
             encode_length(&mut output, length);
             assert_eq!(output, format!("Content-Length: {length}\r\n").into_bytes());

@@ -27,26 +27,27 @@ pub(super) struct Framing {
 }
 
 impl Framing {
+    /// Returns whether a field with a name of this length may be one of those that matter here.
+    #[inline]
+    pub(super) fn is_concerned(name_bytes: usize) -> bool {
+        matches!(name_bytes, 6 | 10 | 14 | 17)
+    }
+
     /// Takes note of a field if it is one of those that matter here.
-    pub(super) fn note(&mut self, field: &httparse::Header<'_>) -> Result<(), Refusal> {
-        let name = field.name;
-        if name.eq_ignore_ascii_case("content-length") {
-            let length = parse_length(field.value)
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let length = parse_length(value)
                 .ok_or(Refusal::bad_request("the Content-Length is not a number"))?;
             // Also if they are equal, which RFC 9110 section 8.6 leaves open: an honest client sends one.
             if self.content_length.replace(length).is_some() {
                 return Err(Refusal::bad_request("there are two Content-Length fields"));
             }
-        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.has_transfer_encoding = true;
-        } else if name.eq_ignore_ascii_case("expect") {
+        } else if name.eq_ignore_ascii_case(b"expect") {
             self.has_expectation = true;
-        } else if name.eq_ignore_ascii_case("connection") {
-            for option in field
-                .value
-                .split(|byte| *byte == b',')
-                .map(<[u8]>::trim_ascii)
-            {
+        } else if name.eq_ignore_ascii_case(b"connection") {
+            for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 self.wants_close |= option.eq_ignore_ascii_case(b"close");
                 self.wants_keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             }
@@ -54,9 +55,19 @@ impl Framing {
         Ok(())
     }
 
+    /// Tells what becomes of the connection, and the length of the body.
+    #[inline]
+    pub(super) fn conclude(
+        &self,
+        version: Version,
+        config: &Config,
+    ) -> Result<(Persistence, usize), Refusal> {
+        Ok((self.persistence(version), self.body_bytes(version, config)?))
+    }
+
     /// Tells what becomes of the connection: RFC 9112 section 9.3.
     #[inline]
-    pub(super) fn persistence(&self, version: Version) -> Persistence {
+    fn persistence(&self, version: Version) -> Persistence {
         match version {
             _ if self.wants_close => Persistence::Close,
             Version::HTTP_11 => Persistence::Keep,
@@ -67,7 +78,7 @@ impl Framing {
 
     /// Returns the length of the body: RFC 9112 section 6.
     #[inline]
-    pub(super) fn body_bytes(&self, version: Version, config: &Config) -> Result<usize, Refusal> {
+    fn body_bytes(&self, version: Version, config: &Config) -> Result<usize, Refusal> {
         if self.has_transfer_encoding {
             return Err(match (version, self.content_length) {
                 (_, Some(_)) => {

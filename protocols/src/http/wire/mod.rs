@@ -1,10 +1,11 @@
 //! The codec: bytes and limits in, events out. No socket, no clock, no switchpoint.
 //!
-//! `scan` finds where a head ends, `head` parses and checks it, `target` knows the forms of a request target and of a host,
-//! `framing` what fields say of the body and the connection; `encode` writes response heads, `date` writes dates.
+//! `head` parses and checks request heads: plain ones in one pass (`head::plain`), the others with `scan`, which finds where a
+//! head ends, and httparse. `target` knows the forms of a request target and of a host, `framing` what fields say of the body
+//! and the connection, `words` looks at eight bytes at once; `encode` writes response heads, `date` writes dates.
 
 pub(crate) use date::DateLine;
-pub(crate) use encode::{BodyRule, encode_head};
+pub(crate) use encode::{BodyRule, HeadRepeater};
 pub(crate) use framing::Persistence;
 pub(crate) use head::{HeadParser, Parsed, RequestHead};
 
@@ -14,3 +15,4 @@ mod framing;
 mod head;
 mod scan;
 mod target;
+mod words;

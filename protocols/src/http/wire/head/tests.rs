@@ -633,3 +633,66 @@ fn every_byte_in_every_place_of_a_head_is_taken_or_refused_alike_however_cut() {
     // More than the unchanged ones, so that the test is not about refusals only.
     assert!(taken > original.len());
 }
+
+#[test]
+fn plain_heads_are_read_like_any_other() {
+    let config = Config::new()
+        .head_bytes_max(200)
+        .target_bytes_max(20)
+        .header_count_max(5);
+    let (mut plain, mut other) = (0, 0);
+    let mut check = |input: &[u8]| {
+        let mut head = RequestHead::new();
+        let Some(end) = head.read_plain(input, &config) else {
+            return other += 1;
+        };
+        plain += 1;
+        let mut expected = RequestHead::new();
+        let parsed = HeadParser::default().parse_any(input, &config, &mut expected);
+        let text = input.escape_ascii();
+        assert_eq!(parsed, Parsed::Complete(end), "{text}");
+        assert_eq!(format!("{head:?}"), format!("{expected:?}"), "{text}");
+    };
+    for original in [
+        "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:17001\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET /a=b?c=/d?e HTTP/1.1\r\nHOST:a-b.c\r\nAccept: */*\r\n\r\nGET",
+        "POST /a-rather-long/p HTTP/1.1\r\nhost: a:65535\r\nContent-Length: 12\r\nConnection: close\r\n\r\nbody",
+        "PUT /1234567 HTTP/1.1\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\nHost: a:65529\r\n\r\n",
+        "HEAD /%20 HTTP/1.0\r\nConnection: keep-alive\r\nExpect: a\r\nX-Y: \u{e9} b\r\n\r\n",
+        "PATCH /12345678901234567 HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n\r\n",
+        "DELETE /a HTTP/1.1\r\nHost: a\r\nHost1: a\r\nTransfer-Encodin: a\r\n\r\n",
+    ] {
+        let original = original.as_bytes();
+        check(original);
+        for position in 0..original.len() {
+            // With one byte less, with another one in its place, and with one more.
+            check(&[&original[..position], &original[position + 1..]].concat());
+            check(&[&original[..=position], &original[position..]].concat());
+            for byte in 0..=u8::MAX {
+                let mut input = original.to_vec();
+                input[position] = byte;
+                check(&input);
+                input.insert(position, original[position]);
+                check(&input);
+            }
+        }
+    }
+    // Both occur often enough for the test to be about something.
+    assert!(plain > 50_000 && other > 50_000, "{plain} {other}");
+}
+
+#[test]
+fn common_heads_are_plain() {
+    for input in [
+        "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:17001\r\n\r\n",
+        "GET /a/b.html?c=d&e=%20 HTTP/1.1\r\nHost: example.org\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\r\n",
+        "POST /form HTTP/1.1\r\nHost: localhost:8080\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+    ] {
+        let mut head = RequestHead::new();
+        assert!(
+            head.read_plain(input.as_bytes(), &Config::new()).is_some(),
+            "{input}"
+        );
+    }
+}
