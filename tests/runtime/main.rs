@@ -10,6 +10,7 @@ mod fibers;
 mod hubs;
 mod locals;
 mod park;
+mod soundness;
 mod switchpoints;
 mod tcp;
 mod time;
