@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::fiber::store;
 use crate::hub::Hub;
 use crate::hub::cancel;
 use crate::hub::current;
@@ -256,7 +257,10 @@ where
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(HubsError::Main { hub: number, error }),
         Err(payload) if cancel::is_cancel(&*payload) => None,
-        Err(_) => Some(HubsError::Panicked { hub: number }),
+        Err(payload) => {
+            store::drop_quietly(payload);
+            Some(HubsError::Panicked { hub: number })
+        }
     };
     if let Some(failure) = failure {
         shared.lock().failure.get_or_insert(failure);
@@ -268,6 +272,10 @@ where
     let stuck = drain_hub(hub, grace, grace).err();
     end(hub);
     let is_stuck = stuck.is_some();
+    if is_stuck {
+        // What was sent and not received, and what is sent from now on, is told that this hub has ended.
+        hub.remote.close().into_iter().for_each(store::drop_quietly);
+    }
     {
         let mut state = shared.lock();
         if let Some(error) = stuck {

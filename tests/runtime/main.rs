@@ -6,6 +6,7 @@ mod support;
 mod auto_traits;
 mod cancel;
 mod ends;
+mod faults;
 mod fibers;
 mod hubs;
 mod locals;

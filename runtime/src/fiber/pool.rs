@@ -43,6 +43,11 @@ impl StackClass {
         self.pitch
     }
 
+    /// Whether one more fiber would find a stack.
+    pub(crate) fn has_room(&self) -> bool {
+        self.live.get() < self.capacity.get() || self.grow().is_ok()
+    }
+
     /// Makes sure that one more fiber will find a stack.
     #[inline(always)]
     pub(crate) fn reserve(&self) -> io::Result<()> {

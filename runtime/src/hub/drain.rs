@@ -74,6 +74,7 @@ pub fn drain(grace: Duration) -> Result<(), DrainError> {
 /// });
 /// assert_eq!(sum.join().unwrap(), 55);
 /// ```
+#[kapok_macros::switchpoint_runtime(wakes = "the last fiber's end, or the time")]
 pub fn run<T>(f: impl FnOnce() -> T) -> T {
     let was_there = current::existing_hub().is_some();
     let hub = current::hub();
@@ -105,16 +106,10 @@ pub(crate) fn drain_hub(
     if !cfg!(panic = "unwind") {
         hub.expire_all();
     }
-    let mut cursor = 0;
-    while cfg!(panic = "unwind") && cancel_batch(hub, &mut cursor) > 0 {
-        // Behind the cancelled fibers in the queue, so that they have unwound (or parked again) when the root comes back.
-        hub.enqueue(hub.root());
-        switch_out(hub.root());
-        if hub.live.get() == 0 {
-            return Ok(());
-        }
-    }
-    if wait_until_empty(hub, limit) {
+    hub.is_draining.set(cfg!(panic = "unwind"));
+    let is_empty = unwind_all(hub, limit);
+    hub.is_draining.set(false);
+    if is_empty {
         return Ok(());
     }
     Err(DrainError {
@@ -123,9 +118,21 @@ pub(crate) fn drain_hub(
     })
 }
 
+fn unwind_all(hub: &'static Hub, limit: u64) -> bool {
+    let mut cursor = 0;
+    while cfg!(panic = "unwind") && cancel_batch(hub, &mut cursor) > 0 {
+        // Behind the cancelled fibers in the queue, so that they have unwound (or parked again) when the root comes back.
+        hub.enqueue(hub.root());
+        switch_out(hub.root());
+    }
+    wait_until_empty(hub, limit)
+}
+
 /// Waits until no fiber is left or the hub is asked to stop.
 pub(crate) fn wait_until_empty_or_stopped(hub: &'static Hub) {
     hub.root_awaits_stop.set(true);
+    // What `main` sent to its own hub has not been received yet.
+    hub.receive_messages();
     hub.root_awaits_drained.set(true);
     while hub.live.get() > 0 && !hub.is_stopping.get() {
         park(hub.root(), Wait::Drain);

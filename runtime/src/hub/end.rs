@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{Hub, report::report};
 use crate::fiber::slot::flag;
+use crate::fiber::store;
 use crate::hub::current::{self, ThreadRole};
 
 /// Hubs whose threads are done with them. Their slots, sources and remote parts are never freed but used again.
@@ -44,7 +45,7 @@ pub(crate) fn end(hub: &'static Hub) {
     hub.is_expired.set(false);
     current::leave();
     // Closures that nobody ran and sockets that were on their way to be closed: dropped while nothing of the hub is in use.
-    drop(left);
+    left.into_iter().for_each(store::drop_quietly);
     let mut slots = (0..hub.slots.len()).filter_map(|index| hub.slots.at(index));
     // A join handle that outlives its fiber and its hub keeps the hub's memory from being used again.
     if !slots.any(|slot| slot.has(flag::HANDLE)) {
@@ -76,8 +77,9 @@ impl Drop for ThreadEnd {
             return;
         };
         let left = hub.remote.close();
-        // What is in there may have destructors that count on the thread's locals.
-        let _ = std::mem::ManuallyDrop::new(left);
+        hub.driver.take();
+        // Who sent it may be waiting to be told. A destructor that misses a local of the thread panics, and no more.
+        left.into_iter().for_each(store::drop_quietly);
         if hub.live.get() > 0 && !hub.is_main_thread.get() {
             report(format_args!(
                 "a thread ended with {} fibers that had not; they are leaked: {}. `kapok::drain` or `kapok::run` ends them",

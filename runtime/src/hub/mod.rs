@@ -95,6 +95,8 @@ pub(crate) struct Hub {
     pub(crate) is_stopping: Cell<bool>,
     /// Set by a stop without unwinding: every wait for I/O has timed out.
     pub(crate) is_expired: Cell<bool>,
+    /// Set while a drain cancels: what is spawned now is cancelled at once.
+    pub(crate) is_draining: Cell<bool>,
     /// The root waits for `live` to reach zero.
     pub(crate) root_awaits_drained: Cell<bool>,
     /// The root waits for a stop.
@@ -128,6 +130,7 @@ impl Hub {
             is_main_thread: Cell::new(false),
             is_stopping: Cell::new(false),
             is_expired: Cell::new(false),
+            is_draining: Cell::new(false),
             root_awaits_drained: Cell::new(false),
             root_awaits_stop: Cell::new(false),
         }))
@@ -181,6 +184,9 @@ impl Hub {
             0
         });
         root.flags.set(0);
+        root.deadline.set(NEVER);
+        root.scope_deadline.set(NEVER);
+        root.shield_depth.set(0);
         hub.root.set(Some(root));
         current::enter(hub, root);
         end::watch_this_thread();
@@ -393,7 +399,7 @@ impl Hub {
     }
 
     /// Handles what other threads sent. Returns whether there was anything.
-    fn receive_messages(&self) -> bool {
+    pub(crate) fn receive_messages(&self) -> bool {
         if !self.remote.inbox.is_pending() {
             return false;
         }

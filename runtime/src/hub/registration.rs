@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::remote::{Message, Remote};
 use super::sources::{Direction, Source};
@@ -27,6 +27,8 @@ pub(crate) struct Registered<S: AsFd + Send + Sync + 'static> {
 pub(crate) struct Shared<S> {
     io: S,
     is_closed: AtomicBool,
+    /// One for each hub that watches the descriptor: handles of one hub share theirs.
+    registrations: Mutex<Vec<Registration>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,15 @@ struct Registration {
     epoch: u64,
     index: u32,
     generation: u32,
+}
+
+impl<S> Shared<S> {
+    fn registrations(&self) -> MutexGuard<'_, Vec<Registration>> {
+        // Nothing under the lock panics half-way.
+        self.registrations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<S: AsFd> AsFd for Shared<S> {
@@ -49,6 +60,7 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
             shared: Arc::new(Shared {
                 io,
                 is_closed: AtomicBool::new(false),
+                registrations: Mutex::new(Vec::new()),
             }),
             registration: Cell::new(None),
         }
@@ -124,13 +136,24 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
             return Ok(source);
         }
         self.release(false);
+        let mut registrations = self.shared.registrations();
+        registrations.retain(|known| !known.is_of(hub) || known.source(hub).is_some());
+        if let Some(known) = registrations.iter().find(|known| known.is_of(hub)).copied()
+            && let Some(source) = known.source(hub)
+        {
+            source.references.set(source.references.get() + 1);
+            self.registration.set(Some(known));
+            return Ok(source);
+        }
         let source = hub.add_source(self.shared.as_fd())?;
-        self.registration.set(Some(Registration {
+        let registration = Registration {
             remote: hub.remote,
             epoch: hub.epoch.get(),
             index: source.index,
             generation: source.generation.get(),
-        }));
+        };
+        registrations.push(registration);
+        self.registration.set(Some(registration));
         Ok(source)
     }
 
@@ -239,7 +262,7 @@ impl Registration {
 }
 
 #[cold]
-fn closed() -> io::Error {
+pub(crate) fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "closed by this program")
 }
 

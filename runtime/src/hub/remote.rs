@@ -57,7 +57,7 @@ impl Remote {
     }
 
     /// Ends the listening and returns what was not received.
-    pub(super) fn close(&self) -> Vec<Message> {
+    pub(crate) fn close(&self) -> Vec<Message> {
         let left = self.inbox.close();
         self.notifier
             .lock()

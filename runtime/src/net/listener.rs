@@ -133,6 +133,7 @@ impl TcpListener {
     )]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let hub = current::hub();
+        hub.spend_budget(current::running_fiber());
         loop {
             let mut deadline = NEVER;
             let source = self.socket.source(hub);
@@ -142,7 +143,6 @@ impl TcpListener {
             {
                 match accept_nonblocking(self.socket.io()) {
                     Ok((stream, peer)) => {
-                        hub.spend_budget(current::running_fiber());
                         return Ok((TcpStream::of(stream), peer));
                     }
                     Err(error) => match Trouble::of(&error) {
@@ -170,7 +170,7 @@ impl TcpListener {
         }
     }
 
-    /// Connections, one after the other, for ever.
+    /// Connections, one after the other, until the listener is closed or the hub stops.
     #[must_use]
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
@@ -224,6 +224,14 @@ impl TcpListener {
             ));
         }
     }
+}
+
+/// What [`TcpListener::accept`] returns for good: closed, or the hub stops.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
+    )
 }
 
 /// Why there is no connection.
@@ -283,7 +291,8 @@ fn accept_nonblocking(
     Ok((stream, peer))
 }
 
-/// The connections of a listener, made by [`TcpListener::incoming`]. Never ends.
+/// The connections of a listener, made by [`TcpListener::incoming`]. Ends when the listener is
+/// closed or the hub stops.
 #[derive(Debug)]
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
@@ -294,7 +303,12 @@ impl Iterator for Incoming<'_> {
 
     #[switchpoint]
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.listener.accept().map(|(stream, _)| stream))
+        match self.listener.accept() {
+            Ok((stream, _)) => Some(Ok(stream)),
+            // A loop that passes over errors would never end.
+            Err(error) if is_end(&error) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 }
 

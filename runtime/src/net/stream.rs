@@ -15,7 +15,7 @@ use super::options::tcp_socket;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::Hub;
 use crate::hub::current;
-use crate::hub::registration::Registered;
+use crate::hub::registration::{Registered, closed};
 use crate::hub::sources::Direction;
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
@@ -340,6 +340,8 @@ impl TcpStream {
         mut operation: impl FnMut(&std::net::TcpStream) -> io::Result<T>,
     ) -> io::Result<T> {
         let hub = current::hub();
+        // Before the operation: nothing may run between it and what the caller notes of it.
+        hub.spend_budget(current::running_fiber());
         loop {
             // A registered descriptor that is not ready need not be asked.
             let source = self.socket.source(hub);
@@ -351,10 +353,8 @@ impl TcpStream {
                         }
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    result => {
-                        hub.spend_budget(current::running_fiber());
-                        return result;
-                    }
+                    Ok(_) | Err(_) if self.socket.is_closed() => return Err(closed()),
+                    result => return result,
                 }
             }
             let limit = if direction == Direction::Read {

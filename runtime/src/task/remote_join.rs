@@ -63,8 +63,17 @@ impl HubHandle {
     {
         let packet = Packet::new();
         let completion = Completion(Some(packet.clone()));
-        // A closure that gets no stack, or is dropped unrun, completes its packet with `HubEnded`.
-        let start = move || drop(spawn_in(current::hub(), 0, move || completion.run(f)));
+        // Dropped unrun, the closure completes its packet with `HubEnded`.
+        let start = move || {
+            let hub = current::hub();
+            if hub.stacks.class(0).has_room() {
+                drop(spawn_in(hub, 0, move || completion.run(f)));
+            } else {
+                // No user code may run on the hub's loop, not even a destructor: what `f` owns is leaked.
+                let _ = std::mem::ManuallyDrop::new(f);
+                drop(completion);
+            }
+        };
         // If it comes back, dropping it completes the packet.
         drop(
             self.remote

@@ -68,7 +68,12 @@ where
     let fiber = hub.slots.take();
     fiber.serial.set(hub.take_serial());
     fiber.flags.set(flag::LIVE | flag::HANDLE);
-    fiber.attention.set(0);
+    // A hub that is being drained runs nothing new: its closures are dropped on a fiber, and told.
+    fiber.attention.set(if hub.is_draining.get() {
+        attention::CANCELLED
+    } else {
+        0
+    });
     fiber.wait.set(Wait::Nothing);
     fiber.stack_class.set(stack_class);
     fiber.deadline.set(NEVER);
@@ -96,18 +101,21 @@ where
         fail(fiber, JoinError::Cancelled);
     } else {
         match catch_unwind(AssertUnwindSafe(closure)) {
-            Ok(value) if fiber.has(flag::HANDLE) => store::put_value(fiber, value),
-            Ok(value) => store::drop_quietly(value),
+            Ok(value) => store::put_value(fiber, value),
             Err(payload) => fail(fiber, error_of(payload)),
         }
     }
-    if fiber.rare.borrow().is_some() {
-        end_rare(fiber);
-    }
-    // The handle may have been dropped while a destructor above had switched.
-    if !fiber.has(flag::HANDLE) && fiber.has(flag::VALUE) {
+    // The handle may be dropped while a destructor has switched, and a destructor may make locals: until nothing is left.
+    loop {
+        if fiber.rare.borrow().is_some() {
+            end_rare(fiber);
+        }
+        if fiber.has(flag::HANDLE) || !fiber.has(flag::VALUE) {
+            break;
+        }
         // SAFETY: this body was made for results of type `T`.
-        store::drop_quietly(unsafe { store::take_value::<T>(fiber) });
+        let value = unsafe { store::take_value::<T>(fiber) };
+        store::drop_quietly(value);
     }
 }
 

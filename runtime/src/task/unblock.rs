@@ -11,6 +11,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::JoinError;
 use super::remote_join::Packet;
 use crate::fiber::slot::Wait;
+use crate::fiber::store;
 use crate::hub::current::{self, ThreadRole};
 
 /// Threads at most; more calls wait for one to be free.
@@ -105,7 +106,8 @@ fn work() {
     loop {
         if let Some(job) = pool.jobs.pop_front() {
             drop(pool);
-            job();
+            // The result of a caller who is gone is dropped here, and may panic.
+            store::drop_quietly(catch_unwind(AssertUnwindSafe(job)));
             pool = lock();
             continue;
         }

@@ -1,0 +1,82 @@
+//! Stacks at their limits. `stacks CASE`; tests/runtime/soundness.rs reads what it prints.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use kapok::{Builder, drain, park, spawn, yield_now};
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("wide_frame") => wide_frame(),
+        Some("own_handler") => own_handler(),
+        Some("until_refused") => until_refused(),
+        other => panic!("no case {other:?}"),
+    }
+}
+
+/// Its frame is larger than a whole stack and its guard: only probing page by page meets the guard.
+#[inline(never)]
+fn wide(depth: u64) -> u64 {
+    let frame = black_box([depth; 40_000]);
+    if depth == 0 {
+        frame[1]
+    } else {
+        wide(depth - 1) + frame[39_999]
+    }
+}
+
+fn wide_frame() {
+    // Its stack lies beside the one that overflows.
+    let neighbours: Vec<_> = (0..8).map(|_| spawn(park)).collect();
+    yield_now();
+    let fiber = Builder::new().name("wide").spawn(|| wide(3)).unwrap();
+    println!("{:?}", fiber.join());
+    drop(neighbours);
+}
+
+extern "C" fn tell_and_exit(_signal: libc::c_int) {
+    let text = b"own handler\n";
+    // SAFETY: the bytes are valid for their length, and `write` may be called in a handler.
+    unsafe { libc::write(libc::STDOUT_FILENO, text.as_ptr().cast(), text.len()) };
+    // SAFETY: ends the process, which a handler may do.
+    unsafe { libc::_exit(0) };
+}
+
+/// A program that handled faults before kapok came.
+fn own_handler() {
+    let handler = tell_and_exit as extern "C" fn(libc::c_int);
+    // SAFETY: the handler has the signature that `signal` asks for.
+    let before = unsafe { libc::signal(libc::SIGSEGV, handler as libc::sighandler_t) };
+    assert_ne!(before, libc::SIG_ERR);
+    let fiber = spawn(|| {
+        // SAFETY: the page is nobody's: a mapping of our own without any right.
+        let page = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                4096,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(page, libc::MAP_FAILED);
+        // SAFETY: not safe, and meant to fault: the handler ends the process.
+        unsafe { page.cast::<u8>().read_volatile() }
+    });
+    println!("read {:?}", fiber.join());
+}
+
+fn until_refused() {
+    let error = loop {
+        match Builder::new().spawn(park) {
+            Ok(fiber) => drop(fiber),
+            Err(error) => break error,
+        }
+    };
+    println!("{error}");
+    yield_now();
+    drain(Duration::from_millis(1)).unwrap();
+    println!("drained");
+    println!("again {}", spawn(|| 7).join().unwrap());
+}
