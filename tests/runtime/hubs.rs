@@ -166,8 +166,12 @@ fn a_stop_ends_a_main_that_waits_for_ever() {
 #[test]
 fn a_fiber_that_will_not_end_is_named() {
     let _watchdog = Watchdog::new("stuck");
-    let running = hubs(1).start(|_hub| {
-        let stuck = kapok::Builder::new().name("limpet").spawn(|| {
+    let begun = Arc::new(AtomicUsize::new(0));
+    let begins = Arc::clone(&begun);
+    let running = hubs(1).start(move |_hub| {
+        let begins = Arc::clone(&begins);
+        let stuck = kapok::Builder::new().name("limpet").spawn(move || {
+            begins.store(1, Ordering::SeqCst);
             loop {
                 let _ = std::panic::catch_unwind(|| sleep(Duration::from_millis(10)));
             }
@@ -176,6 +180,10 @@ fn a_fiber_that_will_not_end_is_named() {
         Ok(())
     });
     let running = running.unwrap();
+    // A fiber that is cancelled before it begins never runs.
+    while begun.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
     running.stop(Duration::ZERO);
     match running.join() {
         Err(HubsError::Stuck { error, .. }) => {
