@@ -10,7 +10,7 @@ use crate::fiber::store;
 use crate::hub::Hub;
 use crate::hub::cancel;
 use crate::hub::current;
-use crate::hub::drain::{DrainError, drain_hub, wait_until_empty_or_stopped};
+use crate::hub::drain::{DrainError, Patience, drain_hub, wait_until_empty_or_stopped};
 use crate::hub::end::end;
 use crate::task::{HubHandle, park_thread};
 
@@ -269,7 +269,7 @@ where
     cancel::unlimit_root(hub);
     wait_until_empty_or_stopped(hub);
     let grace = shared.lock().stopped.unwrap_or_default();
-    let stuck = drain_hub(hub, grace, grace).err();
+    let stuck = drain_hub(hub, grace, grace, Patience::ToTheEnd).err();
     end(hub);
     let is_stuck = stuck.is_some();
     if is_stuck {

@@ -15,8 +15,11 @@ fn main() {
             panic!("main has had enough");
         }
         Some("exit_in_fiber") => exit_in_a_fiber(),
+        Some("exit_in_fiber_of_thread") => std::thread::spawn(exit_in_a_fiber).join().unwrap(),
+        Some("panic_hook") => panic_under_a_hook_that_waits(),
         Some("thread_ends") => thread_ends(),
         Some("thread_local_is_used") => thread_ends_under_a_thread_local(),
+        Some("thread_local_drains") => thread_local_drains(),
         Some("spawn_in_destructor") => spawn_in_a_destructor(),
         other => panic!("no case {other:?}"),
     }
@@ -52,7 +55,8 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn overflow_in_a_fiber() {
-    let deep = Builder::new().name("deep").spawn(|| recurse(0)).unwrap();
+    let name = "deep".repeat(100);
+    let deep = Builder::new().name(name).spawn(|| recurse(0)).unwrap();
     println!("{}", deep.join().unwrap());
 }
 
@@ -116,6 +120,62 @@ fn thread_ends_under_a_thread_local() {
     .join()
     .unwrap();
     println!("joined");
+}
+
+thread_local! {
+    static DRAINS: DrainsAtTheEnd = const { DrainsAtTheEnd };
+}
+
+struct DrainsAtTheEnd;
+
+impl Drop for DrainsAtTheEnd {
+    fn drop(&mut self) {
+        println!(
+            "drained: {}",
+            kapok::drain(Duration::from_millis(5)).is_ok()
+        );
+    }
+}
+
+/// The destructor is younger than the hub, so it runs first; and `DATA`, younger still, is gone by then.
+fn thread_local_drains() {
+    std::thread::spawn(|| {
+        spawn(|| ()).join().unwrap();
+        DRAINS.with(|_| ());
+        drop(spawn(|| {
+            DATA.with(|data| {
+                kapok::sleep(Duration::from_millis(1));
+                println!("resumed with data that is {}", data.0.get());
+            });
+        }));
+        yield_now();
+    })
+    .join()
+    .unwrap();
+    println!("joined");
+}
+
+fn panic_under_a_hook_that_waits() {
+    struct Waits;
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            yield_now();
+            println!("a destructor may wait");
+        }
+    }
+    std::panic::set_hook(Box::new(|_| println!("hook")));
+    let unwinds = spawn(|| {
+        let _waits = Waits;
+        panic!("one");
+    });
+    println!("{}", unwinds.join().unwrap_err());
+    std::panic::set_hook(Box::new(|_| {
+        kapok::sleep(Duration::from_millis(1));
+        println!("the hook went on");
+    }));
+    let hooked = spawn(|| panic!("two"));
+    drop(spawn(|| println!("another fiber ran")));
+    println!("{:?}", hooked.join());
 }
 
 struct SpawnsAtTheEnd;

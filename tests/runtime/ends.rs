@@ -43,7 +43,7 @@ fn an_overflow_is_told_by_the_fibers_name() {
     assert_eq!(end.signal, Some(libc::SIGABRT), "{}", end.stderr);
     assert!(
         end.stderr
-            .contains("fiber 'deep' overflowed its stack of 128 KiB"),
+            .contains("deepdeep'… overflowed its stack of 128 KiB; kapok::Builder::stack_size gives larger ones\n"),
         "{}",
         end.stderr
     );
@@ -83,11 +83,13 @@ fn when_main_panics_the_program_ends_as_ever() {
 /// A hub with a destructor would find itself on the fiber's own stack here.
 #[test]
 fn a_fiber_can_exit_the_process() {
-    let end = ends("exit_in_fiber");
-    assert_eq!(
-        (end.code, end.stdout.as_str(), end.stderr.as_str()),
-        (Some(3), "", "")
-    );
+    for case in ["exit_in_fiber", "exit_in_fiber_of_thread"] {
+        let end = ends(case);
+        assert_eq!(
+            (end.code, end.stdout.as_str(), end.stderr.as_str()),
+            (Some(3), "", "")
+        );
+    }
 }
 
 #[test]
@@ -118,6 +120,43 @@ fn a_fiber_inside_a_thread_local_is_never_resumed_after_it_is_destroyed() {
     assert_eq!(
         (end.code, end.stdout.as_str()),
         (Some(0), "data destroyed\njoined\n"),
+        "{}",
+        end.stderr
+    );
+}
+
+/// The same, if it is the user's destructor that drains.
+#[test]
+fn a_thread_local_that_drains_finds_no_hub() {
+    let end = ends("thread_local_drains");
+    assert_eq!(
+        (end.code, end.stdout.as_str()),
+        (Some(0), "data destroyed\ndrained: true\njoined\n"),
+        "{}",
+        end.stderr
+    );
+    assert!(
+        end.stderr.contains("a thread ended with 1 fibers"),
+        "{}",
+        end.stderr
+    );
+}
+
+#[test]
+fn a_wait_in_a_panic_hook_aborts_and_one_in_a_destructor_does_not() {
+    let end = ends("panic_hook");
+    assert_eq!(
+        (end.code, end.stdout.as_str()),
+        (
+            None,
+            "hook\na destructor may wait\nthe fiber panicked: one\n"
+        ),
+        "{}",
+        end.stderr
+    );
+    assert!(
+        end.stderr
+            .contains("a panic hook called something that waits"),
         "{}",
         end.stderr
     );
@@ -162,8 +201,17 @@ fn hubs_that_are_run_to_their_end_leave_nothing_behind() {
                 .sum::<i32>()
         })
     };
+    // Its hub is made by the first spawn, and nobody ends it but the thread's end.
+    let joined_once = || kapok::spawn(|| 190).join().unwrap();
     let in_parallel = || {
-        let threads: Vec<_> = (0..10).map(|_| std::thread::spawn(run_once)).collect();
+        let threads: Vec<_> = (0..5)
+            .flat_map(|_| {
+                [
+                    std::thread::spawn(run_once),
+                    std::thread::spawn(joined_once),
+                ]
+            })
+            .collect();
         for thread in threads {
             assert_eq!(thread.join().unwrap(), 190);
         }

@@ -51,6 +51,16 @@ fn a_read_ended_by_close_is_an_error_and_no_end_of_stream() {
 }
 
 #[test]
+fn a_fiber_asked_for_before_its_hub_was_made_can_be_unparked() {
+    check("current_before_hub", "in time: true\n");
+}
+
+#[test]
+fn a_cancel_put_off_by_a_siblings_unwinding_comes_after_it() {
+    check("deferred_cancel", "cancelled: true\n");
+}
+
+#[test]
 fn a_closure_that_gets_no_stack_is_not_dropped_on_the_hubs_loop() {
     check_with(
         "destructor_on_the_loop",
@@ -60,8 +70,18 @@ fn a_closure_that_gets_no_stack_is_not_dropped_on_the_hubs_loop() {
 }
 
 #[test]
+fn a_drain_in_a_timeout_ends_with_it() {
+    check("drain_in_timeout", "Err(TimedOut), in time: true\n");
+}
+
+#[test]
 fn a_closure_in_the_inbox_of_a_thread_that_ends_is_told_so() {
     check("ended_thread_receives", "Err(HubEnded)\n");
+}
+
+#[test]
+fn who_joins_a_fiber_that_was_leaked_with_its_thread_is_told_so() {
+    check("ended_thread_runs", "Err(HubEnded)\n");
 }
 
 #[test]
@@ -72,6 +92,14 @@ fn a_fiber_inherits_no_locals() {
 #[test]
 fn a_run_under_a_guard_does_not_switch() {
     check("guard_under_run", "told: true, switched: false\n");
+}
+
+#[test]
+fn a_stack_size_without_end_is_an_error() {
+    check(
+        "huge_stack",
+        "Ok(false)\nOk(false)\nOk(false)\nOk(false)\nOk(5)\n",
+    );
 }
 
 #[test]
@@ -92,6 +120,11 @@ fn a_fiber_spawned_by_a_destructor_of_a_draining_hub_is_cancelled_too() {
 #[test]
 fn a_closure_in_the_inbox_that_panics_when_dropped_does_not_hide_the_hubs_end() {
     check("left_closure", "Ok(())\n");
+}
+
+#[test]
+fn a_fiber_keeps_its_name_after_its_end() {
+    check("name_after_end", "Some(\"clerk\")\n");
 }
 
 #[test]
@@ -118,6 +151,11 @@ fn what_main_sends_to_its_own_hub_is_run() {
 }
 
 #[test]
+fn a_stop_ends_a_main_that_drains() {
+    check("stop_in_drain", "Ok(())\n");
+}
+
+#[test]
 fn what_is_sent_to_a_stuck_hub_is_told_so() {
     check("stuck_hub_receives", "stuck: true, Err(HubEnded)\n");
 }
@@ -130,4 +168,9 @@ fn a_hub_used_again_knows_nothing_of_an_earlier_stop() {
 #[test]
 fn a_thread_whose_fibers_have_ended_leaves_no_descriptors() {
     check("thread_descriptors", "0 more\n");
+}
+
+#[test]
+fn an_unpark_is_not_used_up_by_a_sleep() {
+    check("token", "at once: true\n");
 }

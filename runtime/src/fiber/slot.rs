@@ -98,6 +98,8 @@ pub(crate) struct FiberSlot {
     pub(crate) attention: Cell<u8>,
     pub(crate) wait: Cell<Wait>,
     pub(crate) stack_class: Cell<u8>,
+    /// Woken by a waker since it last parked for one.
+    pub(crate) unparked: Cell<bool>,
     pub(crate) timer_index: Cell<u32>,
     /// The park's own deadline in the hub's nanoseconds.
     pub(crate) deadline: Cell<u64>,
@@ -148,6 +150,7 @@ impl SlabCell for FiberSlot {
             attention: Cell::new(0),
             wait: Cell::new(Wait::Nothing),
             stack_class: Cell::new(0),
+            unparked: Cell::new(false),
             timer_index: Cell::new(NO_TIMER),
             deadline: Cell::new(NEVER),
             joiner: Cell::new(None),

@@ -104,7 +104,9 @@ impl StackSlab {
     }
 
     fn map(pitch: usize, stacks: usize) -> io::Result<Self> {
-        let bytes = pitch * stacks;
+        let bytes = pitch
+            .checked_mul(stacks)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
         let start = unsafe {

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{DeadlineScope, NEVER, attention, flag};
-use crate::hub::current;
+use crate::hub::current::{self, Remembered};
+use crate::hub::report::report;
 use crate::hub::{Hub, switch_out, wake};
 
 /// The payload that unwinds a cancelled fiber or an expired section.
@@ -76,17 +77,48 @@ pub(crate) fn throw_if_due(fiber: &'static FiberSlot) {
     }
 }
 
-/// Whether the fiber that is going to wait is certainly not unwinding. To be asked before it parks.
+/// Whether the fiber that is going to wait is certainly not unwinding. To be asked before it parks. Ends the process if the
+/// fiber is in a panic hook.
 #[inline(always)]
 pub(crate) fn is_calm() -> bool {
-    !std::thread::panicking()
+    let calm = !std::thread::panicking();
+    if !calm {
+        refuse_panic_hook();
+    }
+    calm
+}
+
+/// Aborts in a panic hook: another fiber that panicked meanwhile would have no hook, and std would abort with less to say.
+///
+/// std tells nobody that a hook runs. But it does not count a panic inside one, and uncounts each that is caught; so after
+/// another unwinding the thread counts as calm in a hook, and as panicking in a destructor that runs while a fiber unwinds.
+/// Should std ever count otherwise, this finds no hooks any more and does no harm. Not found is a hook of a second panic while
+/// a sibling unwinds.
+#[cold]
+#[inline(never)]
+pub(crate) fn refuse_panic_hook() {
+    // Where nothing can unwind nothing but a hook runs after a panic.
+    let unwinds = cfg!(panic = "unwind");
+    if unwinds {
+        drop(catch_unwind(|| resume_unwind(Box::new(()))));
+    }
+    if !unwinds || !std::thread::panicking() {
+        report(format_args!(
+            "a panic hook called something that waits, which would run other fibers in the middle of a panic: aborting"
+        ));
+        std::process::abort();
+    }
 }
 
 /// To be called after a wait that took no effect, with what [`is_calm`] said before it.
 #[inline(always)]
 pub(crate) fn throw_after_wait(fiber: &'static FiberSlot, calm: bool) {
-    if fiber.attention.get() & attention::UNWIND != 0 && calm && fiber.shield_depth.get() == 0 {
-        throw(fiber);
+    if fiber.attention.get() & attention::UNWIND != 0 && fiber.shield_depth.get() == 0 {
+        if calm || !std::thread::panicking() {
+            throw(fiber);
+        }
+        // This fiber or a sibling unwinds, nobody can tell: asked again when nobody does.
+        current::hub().has_deferred.set(true);
     }
 }
 
@@ -136,21 +168,19 @@ fn throw(fiber: &'static FiberSlot) -> ! {
 /// assert_eq!(result, Ok("written in full"));
 /// ```
 pub fn shielded<T>(section: impl FnOnce() -> T) -> T {
-    struct Shield(Option<(&'static FiberSlot, u64)>);
+    struct Shield(Option<Remembered>);
     impl Drop for Shield {
         fn drop(&mut self) {
-            if let Some((fiber, serial)) = self.0
-                && fiber.serial.get() == serial
-            {
+            if let Some(fiber) = self.0.and_then(Remembered::get) {
                 fiber.shield_depth.set(fiber.shield_depth.get() - 1);
             }
         }
     }
     // A thread without a hub has nothing that could cancel it.
-    let _shield = Shield(current::fiber().map(|fiber| {
+    let _shield = Shield(Remembered::running());
+    if let Some(fiber) = current::fiber() {
         fiber.shield_depth.set(fiber.shield_depth.get() + 1);
-        (fiber, fiber.serial.get())
-    }));
+    }
     section()
 }
 
@@ -205,7 +235,8 @@ pub fn timeout<T>(duration: Duration, section: impl FnOnce() -> T) -> Result<T, 
     };
     let hub = current::hub();
     let fiber = current::running_fiber();
-    let (serial, id) = (fiber.serial.get(), hub.take_serial());
+    let remembered = Remembered::running();
+    let id = hub.take_serial();
     open_scope(
         hub,
         fiber,
@@ -215,7 +246,7 @@ pub fn timeout<T>(duration: Duration, section: impl FnOnce() -> T) -> Result<T, 
         },
     );
     let result = catch_unwind(AssertUnwindSafe(section));
-    if fiber.serial.get() == serial {
+    if let Some(fiber) = remembered.and_then(Remembered::get) {
         close_scope(hub, fiber, id);
     }
     match result {

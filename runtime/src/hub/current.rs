@@ -14,6 +14,8 @@ thread_local! {
     static FIBER: Cell<Option<&'static FiberSlot>> = const { Cell::new(None) };
     /// The no-switch guard of a thread that has no hub yet; a hub's root fiber takes it over.
     static BARE_GUARD: Cell<(u32, Option<&'static Location<'static>>)> = const { Cell::new((0, None)) };
+    /// Waits of the thread's root fibers, wrapping.
+    static ROOT_WAITS: Cell<u32> = const { Cell::new(0) };
     static ROLE: Cell<ThreadRole> = const { Cell::new(ThreadRole::Open) };
 }
 
@@ -68,12 +70,50 @@ pub(crate) fn leave() {
     FIBER.set(None);
 }
 
+/// A fiber as a guard on its thread remembers it. Both may be gone when the guard is dropped: the fiber, and the hub, whose
+/// memory another thread may use by then.
+#[derive(Clone, Copy)]
+pub(crate) struct Remembered {
+    hub: &'static Hub,
+    fiber: &'static FiberSlot,
+    serial: u64,
+}
+
+impl Remembered {
+    /// The fiber that runs, none on a thread without a hub.
+    pub(crate) fn running() -> Option<Self> {
+        let (hub, fiber) = (existing_hub()?, fiber()?);
+        let serial = fiber.serial.get();
+        Some(Self { hub, fiber, serial })
+    }
+
+    /// The fiber, if it is still there. Its slot is looked at only if the hub is this thread's.
+    pub(crate) fn get(self) -> Option<&'static FiberSlot> {
+        let is_own = existing_hub().is_some_and(|hub| std::ptr::eq(hub, self.hub));
+        (is_own && self.fiber.serial.get() == self.serial).then_some(self.fiber)
+    }
+}
+
+impl std::fmt::Debug for Remembered {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "#{}", self.serial)
+    }
+}
+
 pub(crate) fn bare_guard() -> (u32, Option<&'static Location<'static>>) {
     BARE_GUARD.get()
 }
 
 pub(crate) fn set_bare_guard(depth: u32, place: Option<&'static Location<'static>>) {
     BARE_GUARD.set((depth, place));
+}
+
+/// Counts a wait of the root fiber. Returns how many there have been.
+#[inline(always)]
+pub(crate) fn count_root_wait() -> u32 {
+    let waits = ROOT_WAITS.get().wrapping_add(1);
+    ROOT_WAITS.set(waits);
+    waits
 }
 
 pub(crate) fn role() -> ThreadRole {

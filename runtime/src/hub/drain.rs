@@ -18,7 +18,7 @@ const UNWIND_TIME_MIN: Duration = Duration::from_secs(1);
 const RUN_UNWIND_TIME: Duration = Duration::from_secs(5);
 
 /// Ends this thread's fibers: waits up to `grace` for them to end by themselves, then cancels those that are left and waits
-/// once more as long, at least a second, for them to unwind.
+/// once more as long, at least a second, for them to unwind. What they spawn while they unwind is cancelled before it runs.
 ///
 /// To be called by the root fiber: from `main`, or a thread's own function. When it returns `Ok` no fiber is left, and all
 /// that fibers owned has been dropped. Their memory goes back to the system in batches as they end. Under `panic = "abort"`
@@ -51,7 +51,21 @@ pub fn drain(grace: Duration) -> Result<(), DrainError> {
     };
     let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
     assert!(on_root, "only the root fiber can drain its hub");
-    drain_hub(hub, grace, grace)
+    let calm = cancel::is_calm();
+    let result = drain_hub(hub, grace, grace, Patience::UntilUnwound);
+    if result.is_err() {
+        cancel::throw_after_wait(hub.root(), calm);
+    }
+    result
+}
+
+/// Whether a limit on the root ends its draining.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// The root has nothing else to do.
+    ToTheEnd,
+    /// It is in a section that may be unwound.
+    UntilUnwound,
 }
 
 /// Runs `f` as this thread's root fiber, then ends all fibers of the thread, and the hub if `run` made it.
@@ -81,7 +95,7 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
     let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
     assert!(on_root, "only the root fiber can run a hub");
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-    if let Err(error) = drain_hub(hub, Duration::ZERO, RUN_UNWIND_TIME) {
+    if let Err(error) = drain_hub(hub, Duration::ZERO, RUN_UNWIND_TIME, Patience::ToTheEnd) {
         super::report::report(format_args!("{error}"));
     }
     if !was_there {
@@ -98,34 +112,49 @@ pub(crate) fn drain_hub(
     hub: &'static Hub,
     grace: Duration,
     unwind_time: Duration,
+    patience: Patience,
 ) -> Result<(), DrainError> {
-    if wait_until_empty(hub, hub.deadline_after(grace)) {
+    if wait_until_empty(hub, hub.deadline_after(grace), patience) {
         return Ok(());
+    }
+    if is_unwound(hub, patience) {
+        return Err(left(hub));
     }
     let limit = hub.deadline_after(unwind_time.max(UNWIND_TIME_MIN));
     if !cfg!(panic = "unwind") {
         hub.expire_all();
     }
     hub.is_draining.set(cfg!(panic = "unwind"));
-    let is_empty = unwind_all(hub, limit);
+    let is_empty = unwind_all(hub, limit, patience);
     hub.is_draining.set(false);
     if is_empty {
         return Ok(());
     }
-    Err(DrainError {
-        left: hub.live.get(),
-        fibers: hub.describe_live(32),
-    })
+    Err(left(hub))
 }
 
-fn unwind_all(hub: &'static Hub, limit: u64) -> bool {
+fn left(hub: &Hub) -> DrainError {
+    DrainError {
+        left: hub.live.get(),
+        fibers: hub.describe_live(32),
+    }
+}
+
+/// Whether the section that drains is to be unwound itself.
+fn is_unwound(hub: &Hub, patience: Patience) -> bool {
+    patience == Patience::UntilUnwound
+        && hub.root().attention.get() & attention::UNWIND != 0
+        && hub.root().shield_depth.get() == 0
+}
+
+fn unwind_all(hub: &'static Hub, limit: u64, patience: Patience) -> bool {
     let mut cursor = 0;
     while cfg!(panic = "unwind") && cancel_batch(hub, &mut cursor) > 0 {
         // Behind the cancelled fibers in the queue, so that they have unwound (or parked again) when the root comes back.
         hub.enqueue(hub.root());
         switch_out(hub.root());
     }
-    wait_until_empty(hub, limit)
+    wait_until_empty(hub, limit, patience)
 }
 
 /// Waits until no fiber is left or the hub is asked to stop.
@@ -141,9 +170,9 @@ pub(crate) fn wait_until_empty_or_stopped(hub: &'static Hub) {
     hub.root_awaits_stop.set(false);
 }
 
-fn wait_until_empty(hub: &'static Hub, deadline: u64) -> bool {
+fn wait_until_empty(hub: &'static Hub, deadline: u64, patience: Patience) -> bool {
     hub.root_awaits_drained.set(true);
-    while hub.live.get() > 0 {
+    while hub.live.get() > 0 && !is_unwound(hub, patience) {
         if park_until(hub, hub.root(), Wait::Drain, deadline) || deadline <= hub.now() {
             break;
         }

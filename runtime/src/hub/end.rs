@@ -1,6 +1,7 @@
 //! How a hub ends, and what happens to one that was not ended.
 
 use std::sync::{Mutex, PoisonError};
+use std::thread::LocalKey;
 
 use super::{Hub, report::report};
 use crate::fiber::slot::flag;
@@ -34,6 +35,7 @@ pub(crate) fn end(hub: &'static Hub) {
     }
     let left = hub.remote.close();
     hub.stacks.recycle();
+    super::waker::leave_thread();
     hub.driver.take();
     hub.forget_sources();
     let root = hub.root();
@@ -56,31 +58,63 @@ pub(crate) fn end(hub: &'static Hub) {
     }
 }
 
-thread_local! {
-    static WATCH: ThreadEnd = const { ThreadEnd };
+macro_rules! watches {
+    ($($name:ident)*) => {
+        thread_local! {
+            $(static $name: ThreadEnd = const { ThreadEnd };)*
+        }
+        const WATCHES: &[&LocalKey<ThreadEnd>] = &[$(&$name),*];
+    };
 }
 
-/// Its destructor runs when the thread ends.
+watches!(W0 W1 W2 W3 W4 W5 W6 W7 W8 W9 W10 W11 W12 W13 W14 W15);
+
+/// Its destructor runs when the thread ends: before those of all thread-locals that are older.
+///
+/// A thread-local of the user's that waits in its destructor would resume fibers, and one of them may be inside
+/// [`LocalKey::with`] of another that is gone already. So the hub has to know of the thread's end before any local goes that a
+/// fiber has seen. New ones may come with every fiber that runs, and nobody tells: the thread is watched anew when the root
+/// fiber goes on after its first wait, the second, the fourth and so on, as often as there are watches.
 struct ThreadEnd;
 
+/// Called when a hub is made.
 pub(super) fn watch_this_thread() {
-    WATCH.with(|_| ());
+    WATCHES[0].with(|_| ());
+}
+
+/// Called when the root fiber goes on after a wait.
+#[inline(always)]
+pub(super) fn watch_again() {
+    let waits = current::count_root_wait();
+    if waits.is_power_of_two()
+        && let Some(watch) = WATCHES.get(waits.ilog2() as usize + 1)
+    {
+        watch.with(|_| ());
+    }
 }
 
 impl Drop for ThreadEnd {
-    /// Touches no stack and no fiber: closes the hub to other threads and leaks it (see the head of `hub`).
+    /// Ends the hub if no fiber is left. If not it touches no stack and no fiber: closes the hub to other threads and leaks it
+    /// (see the head of `hub`).
     fn drop(&mut self) {
-        let hub = current::existing_hub();
-        current::set_role(ThreadRole::Ending);
-        current::leave();
-        let Some(hub) = hub else {
+        let Some(hub) = current::existing_hub() else {
+            current::set_role(ThreadRole::Ending);
             return;
         };
+        let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
+        current::set_role(ThreadRole::Ending);
+        if hub.live.get() == 0 && on_root && !hub.is_main_thread.get() {
+            end(hub);
+            return;
+        }
+        current::leave();
+        super::waker::leave_thread();
         let left = hub.remote.close();
         hub.driver.take();
         // Who sent it may be waiting to be told. A destructor that misses a local of the thread panics, and no more.
         left.into_iter().for_each(store::drop_quietly);
-        if hub.live.get() > 0 && !hub.is_main_thread.get() {
+        // On another fiber's stack the process exits, and no thread ends.
+        if on_root && !hub.is_main_thread.get() {
             report(format_args!(
                 "a thread ended with {} fibers that had not; they are leaked: {}. `kapok::drain` or `kapok::run` ends them",
                 hub.live.get(),

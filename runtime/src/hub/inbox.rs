@@ -26,6 +26,15 @@ const AWAKE: u8 = 0;
 const NOTIFIED: u8 = 1;
 const PARKED: u8 = 2;
 
+/// A list that is full and this long is first rid of what says nothing new.
+const COALESCE_AT: usize = 1024;
+
+/// What an inbox carries.
+pub(crate) trait Coalesce: Sized {
+    /// Takes out messages that say again what an earlier one says.
+    fn coalesce(messages: &mut Vec<Self>);
+}
+
 /// Messages of one kind for one hub.
 #[derive(Debug)]
 pub(crate) struct Inbox<M> {
@@ -40,6 +49,21 @@ struct List<M> {
     epoch: u64,
 }
 
+impl<M: Coalesce> List<M> {
+    /// A hub that computes for a second may be sent millions of wakes for a few fibers.
+    fn push(&mut self, message: M) {
+        let capacity = self.messages.capacity();
+        if self.messages.len() == capacity && capacity >= COALESCE_AT {
+            M::coalesce(&mut self.messages);
+            if self.messages.len() > capacity / 2 {
+                // Most of them are needed: not to be asked again before as many have come.
+                self.messages.reserve(capacity);
+            }
+        }
+        self.messages.push(message);
+    }
+}
+
 /// What a sender has to do after its message lies in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -49,7 +73,7 @@ pub(crate) enum Sent {
     MustNotify,
 }
 
-impl<M> Inbox<M> {
+impl<M: Coalesce> Inbox<M> {
     pub(crate) fn new() -> Self {
         Self {
             list: Mutex::new(List {
@@ -82,7 +106,7 @@ impl<M> Inbox<M> {
         if list.epoch != epoch {
             return Err(message);
         }
-        list.messages.push(message);
+        list.push(message);
         drop(list);
         let was = self.state.swap(NOTIFIED, Ordering::AcqRel);
         Ok(if was == PARKED {
@@ -137,6 +161,10 @@ mod tests {
     use loom::thread;
 
     use super::*;
+
+    impl Coalesce for u32 {
+        fn coalesce(_messages: &mut Vec<Self>) {}
+    }
 
     /// A hub's side. Loom finds a deadlock if it sleeps and nobody writes to its eventfd.
     fn receive_all(inbox: &Inbox<u32>, eventfd: &Notify, wanted: usize) -> Vec<u32> {

@@ -40,6 +40,7 @@ pub(crate) mod sources;
 pub(crate) mod switchpoint;
 mod sync_facade;
 pub(crate) mod timers;
+pub(crate) mod waker;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -62,6 +63,8 @@ const GLANCE_RESUMES: u32 = 8;
 const POLL_GLANCES: u32 = 8;
 /// A busy hub looks at events at least this often, as far as its fibers let it.
 const POLL_NANOSECONDS: u64 = 500_000;
+/// Room for messages that an idle inbox keeps.
+const MESSAGES_KEPT: usize = 1024;
 /// I/O operations that a fiber may complete without waiting before it has to let others run.
 const OPERATION_BUDGET: u32 = 128;
 
@@ -101,6 +104,8 @@ pub(crate) struct Hub {
     pub(crate) root_awaits_drained: Cell<bool>,
     /// The root waits for a stop.
     pub(crate) root_awaits_stop: Cell<bool>,
+    /// A fiber was not unwound out of its wait because the thread was unwinding.
+    pub(crate) has_deferred: Cell<bool>,
 }
 
 impl Hub {
@@ -133,6 +138,7 @@ impl Hub {
             is_draining: Cell::new(false),
             root_awaits_drained: Cell::new(false),
             root_awaits_stop: Cell::new(false),
+            has_deferred: Cell::new(false),
         }))
     }
 
@@ -187,8 +193,10 @@ impl Hub {
         root.deadline.set(NEVER);
         root.scope_deadline.set(NEVER);
         root.shield_depth.set(0);
+        root.unparked.set(false);
         hub.root.set(Some(root));
         current::enter(hub, root);
+        waker::take_over_thread(root);
         end::watch_this_thread();
         Ok(hub)
     }
@@ -285,6 +293,7 @@ impl Hub {
             if std::ptr::eq(fiber, root) {
                 current::set_fiber(root);
                 self.budget.set(OPERATION_BUDGET);
+                end::watch_again();
                 return;
             }
             self.run(fiber);
@@ -343,6 +352,7 @@ impl Hub {
     #[inline(never)]
     fn glance(&self) {
         self.resumes_left.set(GLANCE_RESUMES - 1);
+        self.wake_deferred();
         self.receive_messages();
         let watches = self.sources_used.get() > 0;
         if !watches && self.timers.is_empty() {
@@ -362,7 +372,7 @@ impl Hub {
     #[cold]
     #[inline(never)]
     fn wait_for_work(&self) {
-        if self.receive_messages() {
+        if self.receive_messages() || self.wake_deferred() {
             return;
         }
         let mut timeout = None;
@@ -398,6 +408,20 @@ impl Hub {
         }
     }
 
+    /// Wakes those whose unwinding was put off, when nobody unwinds any more. Returns whether there were any.
+    fn wake_deferred(&self) -> bool {
+        if !self.has_deferred.get() || std::thread::panicking() {
+            return false;
+        }
+        self.has_deferred.set(false);
+        for fiber in (0..self.slots.len()).filter_map(|index| self.slots.at(index)) {
+            if fiber.has(flag::LIVE) && fiber.attention.get() & attention::UNWIND != 0 {
+                wake(self, fiber);
+            }
+        }
+        true
+    }
+
     /// Handles what other threads sent. Returns whether there was anything.
     pub(crate) fn receive_messages(&self) -> bool {
         if !self.remote.inbox.is_pending() {
@@ -409,6 +433,7 @@ impl Hub {
         for message in messages.drain(..) {
             self.handle(message);
         }
+        messages.shrink_to(MESSAGES_KEPT);
         self.received.replace(messages);
         any
     }

@@ -110,6 +110,9 @@ extern "C" fn on_fault(
     hand_on(signal, info, context);
 }
 
+/// Bytes of a fiber's name that are told.
+const NAME_SHOWN: usize = 120;
+
 fn tell(fiber: &FiberSlot, stack_bytes: usize) {
     let mut line = Line {
         bytes: [0; 256],
@@ -124,9 +127,17 @@ fn tell(fiber: &FiberSlot, stack_bytes: usize) {
         .and_then(|rare| rare.as_ref().and_then(|rare| rare.name.clone()))
     {
         Some(name) => {
+            let shown = &name[..name.floor_char_boundary(NAME_SHOWN)];
             line.push(b"'");
-            line.push(name.as_bytes());
-            line.push(b"'");
+            line.push(shown.as_bytes());
+            line.push(
+                if shown.len() == name.len() {
+                    "'"
+                } else {
+                    "'…"
+                }
+                .as_bytes(),
+            );
         }
         None => {
             line.push(b"#");

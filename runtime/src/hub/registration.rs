@@ -137,7 +137,8 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
         self.release(false);
         let mut registrations = self.shared.registrations();
-        registrations.retain(|known| !known.is_of(hub) || known.source(hub).is_some());
+        registrations
+            .retain(|known| !std::ptr::eq(known.remote, hub.remote) || known.source(hub).is_some());
         if let Some(known) = registrations.iter().find(|known| known.is_of(hub)).copied()
             && let Some(source) = known.source(hub)
         {

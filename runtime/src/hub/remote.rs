@@ -1,20 +1,44 @@
 //! What other threads may hold of a hub: a [`Remote`] is never freed, so wakers and handles are plain copies.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use super::inbox::{Inbox, Sent};
+use super::Hub;
+use super::inbox::{Coalesce, Inbox, Sent};
 use super::poller::Notify;
-use super::{Hub, wake};
+use crate::fiber::store;
 use crate::hub::cancel;
-use crate::hub::current;
 
 /// The part of a hub that all threads share.
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) inbox: Inbox<Message>,
     notifier: Mutex<Option<Notifier>>,
+    promises: Mutex<Promises>,
+}
+
+/// A result that somebody may wait for on another thread.
+pub(crate) trait Promise: Send + Sync {
+    /// The hub has ended: there will be none, unless it is there already.
+    fn abandon(&self);
+}
+
+/// Promises kept before those that nobody holds any more are looked for.
+const PROMISES_UNPRUNED: usize = 64;
+
+#[derive(Default)]
+struct Promises {
+    open: Vec<Weak<dyn Promise>>,
+    /// At this many those that nobody holds any more are taken out.
+    prune_at: usize,
+}
+
+impl std::fmt::Debug for Promises {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Promises")
+    }
 }
 
 /// What a hub can be told.
@@ -35,6 +59,17 @@ pub(crate) enum Message {
     Stop { grace: Duration },
 }
 
+impl Coalesce for Message {
+    fn coalesce(messages: &mut Vec<Self>) {
+        let mut known = HashSet::new();
+        messages.retain(|message| match message {
+            Self::Wake(id) => known.insert((0, *id)),
+            Self::Cancel(id) => known.insert((1, *id)),
+            _ => true,
+        });
+    }
+}
+
 /// A fiber of a hub, by number: safe to keep, whatever became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FiberId {
@@ -48,6 +83,7 @@ impl Remote {
         Box::leak(Box::new(Self {
             inbox: Inbox::new(),
             notifier: Mutex::new(None),
+            promises: Mutex::default(),
         }))
     }
 
@@ -63,7 +99,28 @@ impl Remote {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        let promises = std::mem::take(&mut *self.promises());
+        for promise in promises.open.iter().filter_map(Weak::upgrade) {
+            promise.abandon();
+            // We may be the last to hold it, and what it holds is the user's.
+            store::drop_quietly(promise);
+        }
         left
+    }
+
+    /// Has the promise abandoned when the hub ends. To be called before its message is sent.
+    pub(crate) fn promise(&self, promise: Weak<dyn Promise>) {
+        let mut promises = self.promises();
+        if promises.open.len() >= promises.prune_at.max(PROMISES_UNPRUNED) {
+            promises.open.retain(|promise| promise.strong_count() > 0);
+            promises.prune_at = promises.open.len() * 2;
+        }
+        promises.open.push(promise);
+    }
+
+    fn promises(&self) -> MutexGuard<'_, Promises> {
+        // No user code runs under the lock.
+        self.promises.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a message to the hub of that epoch, and wakes it if it sleeps. Gives the message back if the hub is gone.
@@ -103,11 +160,7 @@ impl Hub {
     pub(super) fn handle(&self, message: Message) {
         match message {
             Message::Spawn(spawn) => spawn(),
-            Message::Wake(id) => {
-                if let Some(fiber) = self.fiber(id) {
-                    wake(self, fiber);
-                }
-            }
+            Message::Wake(id) => self.unpark(id),
             Message::Cancel(id) => {
                 if let Some(fiber) = self.fiber(id) {
                     cancel::cancel(self, fiber);
@@ -126,62 +179,42 @@ impl Hub {
     }
 
     #[inline(always)]
-    fn fiber(&self, id: FiberId) -> Option<&'static crate::fiber::FiberSlot> {
+    pub(super) fn fiber(&self, id: FiberId) -> Option<&'static crate::fiber::FiberSlot> {
         self.slots
             .at(id.index)
             .filter(|fiber| fiber.serial.get() == id.serial)
     }
 }
 
-/// Wakes what waits: a fiber of any hub, or a thread that has none.
-#[derive(Clone, Debug)]
-pub(crate) enum Waker {
-    Fiber {
-        remote: &'static Remote,
-        epoch: u64,
-        id: FiberId,
-    },
-    Thread(std::thread::Thread),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Waker {
-    /// For the running fiber, or for this thread if it has no hub.
-    pub(crate) fn current() -> Self {
-        match (current::existing_hub(), current::fiber()) {
-            (Some(hub), Some(fiber)) => Self::Fiber {
-                remote: hub.remote,
-                epoch: hub.epoch.get(),
-                id: FiberId {
-                    index: fiber.index,
-                    serial: fiber.serial.get(),
-                },
-            },
-            _ => Self::Thread(std::thread::current()),
-        }
-    }
-
-    /// Enqueues. Does nothing if the fiber or its hub is gone.
-    #[inline(always)]
-    pub(crate) fn wake(&self) {
-        if let Self::Fiber { remote, id, .. } = self
-            && let Some(hub) = current::existing_hub()
-            && std::ptr::eq(hub.remote, *remote)
-        {
-            if let Some(fiber) = hub.fiber(*id) {
-                wake(hub, fiber);
+    #[test]
+    fn wakes_that_say_nothing_new_do_not_pile_up() {
+        let inbox = Inbox::new();
+        let epoch = inbox.open();
+        let id = |number: u32| FiberId {
+            index: number % 3,
+            serial: u64::from(number % 3) + 1,
+        };
+        for number in 0..100_000 {
+            inbox.send(epoch, Message::Wake(id(number))).unwrap();
+            if number % 1000 == 0 {
+                inbox.send(epoch, Message::Spawn(Box::new(|| ()))).unwrap();
             }
-            return;
         }
-        self.wake_elsewhere();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn wake_elsewhere(&self) {
-        match self {
-            // If the hub is gone, so is the fiber.
-            Self::Fiber { remote, epoch, id } => drop(remote.send(*epoch, Message::Wake(*id))),
-            Self::Thread(thread) => thread.unpark(),
-        }
+        inbox.send(epoch, Message::Cancel(id(0))).unwrap();
+        let mut received = Vec::new();
+        inbox.receive(&mut received);
+        assert!(received.len() < 2048, "{}", received.len());
+        let spawns = received.iter().filter(|m| matches!(m, Message::Spawn(_)));
+        assert_eq!(spawns.count(), 100);
+        assert!((0..3).all(|number| {
+            received
+                .iter()
+                .any(|message| matches!(message, Message::Wake(woken) if *woken == id(number)))
+        }));
+        assert!(matches!(received.last(), Some(Message::Cancel(_))));
     }
 }

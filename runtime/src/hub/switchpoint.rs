@@ -6,7 +6,7 @@ use std::panic::Location;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::attention;
 use crate::hub::cancel;
-use crate::hub::current;
+use crate::hub::current::{self, Remembered};
 
 /// What `#[switchpoint]` puts at the start of a function. Makes no hub; two loads and two branches when all is well.
 #[doc(hidden)]
@@ -84,8 +84,8 @@ pub fn assert_no_switchpoints<T>(section: impl FnOnce() -> T) -> T {
 #[derive(Debug)]
 #[must_use = "switchpoints are forbidden only as long as the guard lives"]
 pub struct NoSwitchGuard {
-    /// The fiber and its serial number; none if the thread had no hub.
-    fiber: Option<(&'static FiberSlot, u64)>,
+    /// None if the thread had no hub.
+    fiber: Option<Remembered>,
     place: &'static Location<'static>,
     outer: Option<&'static Location<'static>>,
     not_send: PhantomData<*mut ()>,
@@ -96,21 +96,19 @@ impl NoSwitchGuard {
     #[track_caller]
     pub fn new() -> Self {
         let place = Location::caller();
-        let (fiber, outer) = match current::fiber() {
+        let fiber = Remembered::running();
+        let outer = match current::fiber() {
             Some(fiber) => {
                 fiber.guard_depth.set(fiber.guard_depth.get() + 1);
                 fiber
                     .attention
                     .set(fiber.attention.get() | attention::NO_SWITCH);
-                (
-                    Some((fiber, fiber.serial.get())),
-                    fiber.guard_place.replace(Some(place)),
-                )
+                fiber.guard_place.replace(Some(place))
             }
             None => {
                 let (depth, outer) = current::bare_guard();
                 current::set_bare_guard(depth + 1, Some(place));
-                (None, outer)
+                outer
             }
         };
         Self {
@@ -132,7 +130,7 @@ impl Default for NoSwitchGuard {
 impl Drop for NoSwitchGuard {
     fn drop(&mut self) {
         let fiber = match self.fiber {
-            Some((fiber, serial)) => (fiber.serial.get() == serial).then_some(fiber),
+            Some(fiber) => fiber.get(),
             None => {
                 let (depth, place) = current::bare_guard();
                 let depth = depth.saturating_sub(1);

@@ -56,12 +56,16 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As [`Self::bind`].
+    /// As [`Self::bind`]; and `InvalidInput` for a `count` of zero.
     #[switchpoint(
         wakes = "the resolver's answer, if the address is a name",
         cancel = "nothing is left behind"
     )]
     pub fn bind_shared(address: impl ToSocketAddrs, count: usize) -> io::Result<Vec<Self>> {
+        if count == 0 {
+            let reason = "no listeners were asked for: `count` is zero";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         each_address(address, |address| {
             drop(listening_socket(address, Sharing::Alone)?);
             let first = listening_socket(address, Sharing::WithOthers)?;

@@ -402,6 +402,9 @@ impl Read for &TcpStream {
     )]
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
         let taken = self.operate(Direction::Read, Wait::Read, |mut socket| {
             socket.read(buffer)
         })?;

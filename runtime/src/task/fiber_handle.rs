@@ -8,10 +8,11 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::Wait;
+use crate::fiber::slot::{Wait, flag};
 use crate::hub::cancel;
 use crate::hub::current::{existing_hub, fiber as running_fiber};
-use crate::hub::remote::{FiberId, Waker};
+use crate::hub::remote::FiberId;
+use crate::hub::waker::Waker;
 use crate::hub::{self, Hub, switch_out};
 
 /// A fiber, as [`std::thread::Thread`] is a thread: to unpark it and to tell its name, from any thread.
@@ -108,7 +109,10 @@ pub fn park() {
     match running_fiber() {
         Some(fiber) => {
             let calm = cancel::is_calm();
-            hub::park(fiber, Wait::Park);
+            if !take_unpark(fiber) {
+                hub::park(fiber, Wait::Park);
+                take_unpark(fiber);
+            }
             cancel::throw_after_wait(fiber, calm);
         }
         None => park_thread(None),
@@ -125,11 +129,24 @@ pub fn park_timeout(timeout: Duration) {
     match (existing_hub(), running_fiber()) {
         (Some(hub), Some(fiber)) => {
             let calm = cancel::is_calm();
-            hub::park_until(hub, fiber, Wait::Park, hub.deadline_after(timeout));
+            if !take_unpark(fiber) {
+                hub::park_until(hub, fiber, Wait::Park, hub.deadline_after(timeout));
+                take_unpark(fiber);
+            }
             cancel::throw_after_wait(fiber, calm);
         }
         _ => park_thread(Some(timeout)),
     }
+}
+
+/// Takes what `unpark` left. Other waits leave it alone.
+#[inline(always)]
+fn take_unpark(fiber: &'static FiberSlot) -> bool {
+    let was_unparked = fiber.unparked.replace(false);
+    if was_unparked {
+        fiber.clear(flag::TOKEN);
+    }
+    was_unparked
 }
 
 #[expect(
@@ -152,6 +169,9 @@ pub(crate) fn park_thread(timeout: Option<Duration>) {
 pub fn yield_now() {
     match (existing_hub(), running_fiber()) {
         (Some(hub), Some(fiber)) => {
+            if std::thread::panicking() {
+                cancel::refuse_panic_hook();
+            }
             hub.enqueue(fiber);
             switch_out(fiber);
         }

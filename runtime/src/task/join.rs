@@ -7,7 +7,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::{Fiber, JoinError};
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::{Wait, flag};
+use crate::fiber::slot::{Rare, Wait, flag};
 use crate::fiber::store;
 use crate::hub::cancel;
 use crate::hub::current;
@@ -128,20 +128,19 @@ impl<T> Drop for JoinHandle<T> {
         if self.fiber.has(flag::DONE) {
             // SAFETY: `spawn` made this handle together with a body for results of the same `T`.
             let value = unsafe { store::take_value::<T>(self.fiber) };
-            drop_rare(self.fiber);
-            // The slot goes back before the value is dropped: its destructor may do anything.
+            let rare = take_rare(self.fiber);
+            // The slot goes back before the value or a payload is dropped: their destructors may do anything, even end the hub.
             self.hub.release(self.fiber);
+            drop(rare);
             drop(value);
         }
     }
 }
 
 #[inline(always)]
-fn drop_rare(fiber: &FiberSlot) {
-    if fiber.rare.borrow().is_some() {
-        let rare = fiber.rare.take();
-        drop(rare);
-    }
+fn take_rare(fiber: &FiberSlot) -> Option<Box<Rare>> {
+    let is_there = fiber.rare.borrow().is_some();
+    is_there.then(|| fiber.rare.take()).flatten()
 }
 
 impl<T> fmt::Debug for JoinHandle<T> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
@@ -13,7 +13,8 @@ use crate::fiber::slot::Wait;
 use crate::fiber::store;
 use crate::hub::cancel::{self, Unwinding};
 use crate::hub::current;
-use crate::hub::remote::{FiberId, Message, Remote, Waker};
+use crate::hub::remote::{FiberId, Message, Promise, Remote};
+use crate::hub::waker::Waker;
 use crate::hub::{self, Hub};
 
 /// A hub, as seen from any thread: closures can be sent to it.
@@ -74,6 +75,8 @@ impl HubHandle {
                 drop(completion);
             }
         };
+        let promise: Weak<dyn Promise> = Arc::downgrade(&(Arc::clone(&packet) as Arc<dyn Promise>));
+        self.remote.promise(promise);
         // If it comes back, dropping it completes the packet.
         drop(
             self.remote
@@ -186,9 +189,14 @@ impl<T> Packet<T> {
         })
     }
 
-    /// Leaves the result and wakes who waits for it.
+    /// Leaves the result, unless there is one, and wakes who waits for it.
     pub(crate) fn complete(&self, result: Result<T, JoinError>) {
         let mut state = self.lock();
+        if !matches!(state.outcome, Outcome::Pending) {
+            drop(state);
+            drop(result);
+            return;
+        }
         state.outcome = Outcome::Ready(result);
         let waiter = state.waiter.take();
         drop(state);
@@ -231,6 +239,12 @@ impl<T> Packet<T> {
     fn lock(&self) -> std::sync::MutexGuard<'_, PacketState<T>> {
         // No user code runs under the lock: what is there stays right.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send> Promise for Packet<T> {
+    fn abandon(&self) {
+        self.complete(Err(JoinError::HubEnded));
     }
 }
 

@@ -76,6 +76,7 @@ where
     });
     fiber.wait.set(Wait::Nothing);
     fiber.stack_class.set(stack_class);
+    fiber.unparked.set(false);
     fiber.deadline.set(NEVER);
     fiber.scope_deadline.set(NEVER);
     fiber.guard_depth.set(0);
@@ -138,10 +139,14 @@ fn fail(fiber: &'static FiberSlot, error: JoinError) {
 /// Drops what few fibers have, but for a failure that the handle still has to see.
 #[cold]
 fn end_rare(fiber: &'static FiberSlot) {
-    super::local::drop_all(fiber);
-    let rare = fiber.rare.take();
-    let failure = rare.and_then(|rare| rare.failure);
-    if let Some(error) = failure {
-        fail(fiber, error);
+    while fiber.rare.borrow().is_some() {
+        super::local::drop_all(fiber);
+        if fiber.has(flag::HANDLE) {
+            // The name, and the failure if there is one, are the handle's.
+            return;
+        }
+        let rare = fiber.rare.take();
+        // Its destructor may ask for locals again.
+        store::drop_quietly(rare);
     }
 }

@@ -1,0 +1,133 @@
+//! What wakes a waiting fiber or thread, from any thread.
+
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+
+use super::remote::{FiberId, Message, Remote};
+use super::{Hub, wake};
+use crate::fiber::FiberSlot;
+use crate::hub::current;
+
+/// Wakes what waits: a fiber of any hub, or a thread that has none.
+#[derive(Clone, Debug)]
+pub(crate) enum Waker {
+    Fiber {
+        remote: &'static Remote,
+        epoch: u64,
+        id: FiberId,
+    },
+    Thread(Arc<BareThread>),
+}
+
+/// A thread that was asked for while it had no hub. It may get one later, and then its root fiber is meant.
+#[derive(Debug)]
+pub(crate) struct BareThread {
+    thread: Thread,
+    root: Mutex<Option<Waker>>,
+}
+
+thread_local! {
+    static BARE: OnceCell<Arc<BareThread>> = const { OnceCell::new() };
+}
+
+impl BareThread {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            thread: std::thread::current(),
+            root: Mutex::new(None),
+        })
+    }
+
+    /// This thread. While its locals are destroyed nobody will find its hub through it, as it gets none any more.
+    fn current() -> Arc<Self> {
+        BARE.try_with(|bare| Arc::clone(bare.get_or_init(Self::new)))
+            .unwrap_or_else(|_| Self::new())
+    }
+
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.thread.name()
+    }
+
+    fn wake(&self) {
+        self.thread.unpark();
+        let root = self.root().clone();
+        if let Some(root) = root {
+            root.wake();
+        }
+    }
+
+    fn root(&self) -> MutexGuard<'_, Option<Waker>> {
+        // No user code runs under the lock.
+        self.root.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A hub has been made: wakers of the thread now reach its root fiber.
+pub(super) fn take_over_thread(root: &FiberSlot) {
+    // A thread that nobody asked for has nothing to take over; one whose locals are gone makes no hub.
+    let _ = BARE.try_with(|bare| {
+        if let Some(bare) = bare.get() {
+            bare.root().replace(Waker::current());
+            // It may have been woken already.
+            root.unparked.set(true);
+        }
+    });
+}
+
+/// The hub ends: wakers of the thread reach the thread again.
+pub(super) fn leave_thread() {
+    // If the thread's locals are gone the waker stays, and finds the hub closed.
+    let _ = BARE.try_with(|bare| bare.get().map(|bare| bare.root().take()));
+}
+
+impl Waker {
+    /// For the running fiber, or for this thread if it has no hub.
+    pub(crate) fn current() -> Self {
+        match (current::existing_hub(), current::fiber()) {
+            (Some(hub), Some(fiber)) => Self::Fiber {
+                remote: hub.remote,
+                epoch: hub.epoch.get(),
+                id: FiberId {
+                    index: fiber.index,
+                    serial: fiber.serial.get(),
+                },
+            },
+            _ => Self::Thread(BareThread::current()),
+        }
+    }
+
+    /// Enqueues. Does nothing if the fiber or its hub is gone.
+    #[inline(always)]
+    pub(crate) fn wake(&self) {
+        if let Self::Fiber { remote, id, .. } = self
+            && let Some(hub) = current::existing_hub()
+            && std::ptr::eq(hub.remote, *remote)
+        {
+            hub.unpark(*id);
+            return;
+        }
+        self.wake_elsewhere();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_elsewhere(&self) {
+        match self {
+            // If the hub is gone, so is the fiber.
+            Self::Fiber { remote, epoch, id } => drop(remote.send(*epoch, Message::Wake(*id))),
+            Self::Thread(bare) => bare.wake(),
+        }
+    }
+}
+
+impl Hub {
+    /// Wakes a fiber of this hub for a waker, if it still is the same one.
+    #[inline(always)]
+    pub(super) fn unpark(&self, id: FiberId) {
+        if let Some(fiber) = self.fiber(id) {
+            fiber.unparked.set(true);
+            wake(self, fiber);
+        }
+    }
+}
