@@ -4,6 +4,7 @@
 //! talk to it with `nc 127.0.0.1 7000`.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use kapok::net::{TcpListener, TcpStream};
@@ -13,18 +14,18 @@ mod arguments;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments::parse("127.0.0.1:7000")?;
-    let hubs = Hubs::new(
-        arguments
-            .hubs
-            .map_or_else(HubsConfig::new, |count| HubsConfig::new().count(count)),
-    );
+    let hubs = match arguments.hubs {
+        Some(1) => {
+            // One hub needs no thread of its own: this thread's serves.
+            let listener = TcpListener::bind(arguments.address)?;
+            announce(listener.local_addr()?);
+            return Ok(serve(&listener)?);
+        }
+        Some(count) => Hubs::new(HubsConfig::new().count(count)),
+        None => Hubs::default(),
+    };
     let listeners = TcpListener::bind_shared(arguments.address, hubs.count())?;
-    let address = listeners[0].local_addr()?;
-    println!(
-        "echoing on {address}; try: nc {} {}",
-        address.ip(),
-        address.port()
-    );
+    announce(listeners[0].local_addr()?);
 
     // One listener a hub: the kernel spreads the connections over them.
     let listeners = Mutex::new(listeners);
@@ -33,6 +34,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         serve(&listener.expect("one listener a hub"))
     })?;
     Ok(running.join()?)
+}
+
+fn announce(address: SocketAddr) {
+    let (ip, port) = (address.ip(), address.port());
+    println!("echoing on {address}; try: nc {ip} {port}");
 }
 
 fn serve(listener: &TcpListener) -> io::Result<()> {

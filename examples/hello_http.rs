@@ -3,7 +3,10 @@
 //! Run it with `cargo run --release --example hello_http [PORT|ADDRESS] [--hubs N]` (default 127.0.0.1:8080, one hub a core),
 //! and ask it with `curl http://127.0.0.1:8080/plaintext`.
 
+use std::net::SocketAddr;
+
 use kapok::http::{Request, Response, Server};
+use kapok::net::TcpListener;
 use kapok::{Hubs, HubsConfig};
 
 mod arguments;
@@ -17,15 +20,22 @@ fn app(request: &mut Request<'_>) -> Response {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments::parse("127.0.0.1:8080")?;
-    let config = HubsConfig::new();
-    let hubs = Hubs::new(match arguments.hubs {
-        Some(count) => config.count(count),
-        None => config,
-    });
-    let server = Server::new().start(hubs, arguments.address, || app)?;
-    println!(
-        "serving on {0}; try: curl http://{0}/plaintext",
-        server.address()
-    );
-    Ok(server.join()?)
+    let server = Server::new();
+    let hubs = match arguments.hubs {
+        Some(1) => {
+            // One hub needs no thread of its own: this thread's serves.
+            let listener = TcpListener::bind(arguments.address)?;
+            announce(listener.local_addr()?);
+            return Ok(server.serve(listener, app)?);
+        }
+        Some(count) => Hubs::new(HubsConfig::new().count(count)),
+        None => Hubs::default(),
+    };
+    let running = server.start(hubs, arguments.address, || app)?;
+    announce(running.address());
+    Ok(running.join()?)
+}
+
+fn announce(address: SocketAddr) {
+    println!("serving on {address}; try: curl http://{address}/plaintext");
 }

@@ -25,7 +25,7 @@ use crate::hub::park_until;
 #[switchpoint(wakes = "the time", cancel = "nothing is left behind")]
 #[inline(always)]
 pub fn sleep(duration: Duration) {
-    sleep_to(current::hub().deadline_after(duration));
+    sleep_to(current::hub().clock.deadline_after(duration));
 }
 
 /// Waits until `deadline`; yields once if it has passed.
@@ -42,7 +42,7 @@ pub fn sleep(duration: Duration) {
 #[switchpoint(wakes = "the time", cancel = "nothing is left behind")]
 #[inline(always)]
 pub fn sleep_until(deadline: Instant) {
-    sleep_to(current::hub().nanoseconds(deadline));
+    sleep_to(current::hub().clock.nanoseconds(deadline));
 }
 
 #[inline(always)]
@@ -53,7 +53,7 @@ fn sleep_to(deadline: u64) {
     // One nanosecond before the end of the clock is as good as never, and is a deadline.
     while !park_until(hub, fiber, Wait::Sleep, deadline.min(NEVER - 1)) {
         cancel::throw_after_wait(fiber, calm);
-        if hub.now() >= deadline {
+        if hub.clock.now() >= deadline {
             break;
         }
     }

@@ -7,14 +7,19 @@ use std::process::{Child, Command, Output, Stdio};
 
 /// A running example, killed when dropped.
 pub struct Example {
-    process: Child,
+    pub process: Child,
     pub address: SocketAddr,
 }
 
 impl Example {
     /// Starts an example that serves an address of the system's choice and prints it in its first line.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut process = Command::new(example_path(name))
+        Self::start_by(Command::new(example_path(name)), name, arguments)
+    }
+
+    /// The same with a command that starts the example, such as a tracer; it is given the example's arguments last.
+    pub fn start_by(mut command: Command, name: &str, arguments: &[&str]) -> Self {
+        let mut process = command
             .arg("127.0.0.1:0")
             .args(arguments)
             .stdout(Stdio::piped())
@@ -44,7 +49,7 @@ impl Drop for Example {
 }
 
 /// Cargo builds the examples beside the tests.
-fn example_path(name: &str) -> PathBuf {
+pub fn example_path(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     profile.join("examples").join(name)

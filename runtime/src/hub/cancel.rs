@@ -135,7 +135,7 @@ fn throw(fiber: &'static FiberSlot) -> ! {
         Unwinding::Cancelled
     } else {
         let hub = current::hub();
-        let now = hub.now();
+        let now = hub.clock.now();
         let expired = fiber.with_rare(|rare| {
             rare.scopes
                 .iter()
@@ -242,7 +242,7 @@ pub fn timeout<T>(duration: Duration, section: impl FnOnce() -> T) -> Result<T, 
         fiber,
         DeadlineScope {
             id,
-            deadline: hub.deadline_after(duration),
+            deadline: hub.clock.deadline_after(duration),
         },
     );
     let result = catch_unwind(AssertUnwindSafe(section));
@@ -280,7 +280,7 @@ fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
             .map(|scope| scope.deadline)
             .min()
             .unwrap_or(NEVER);
-        (earliest, earliest != NEVER && earliest <= hub.now())
+        (earliest, earliest != NEVER && earliest <= hub.clock.now())
     });
     fiber.scope_deadline.set(earliest);
     fiber.clear(flag::THROWN);
@@ -302,7 +302,7 @@ pub(crate) fn limit_root(hub: &Hub, grace: Duration) {
         hub.root(),
         DeadlineScope {
             id: ROOT_SCOPE,
-            deadline: hub.deadline_after(grace),
+            deadline: hub.clock.deadline_after(grace),
         },
     );
 }

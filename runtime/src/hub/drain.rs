@@ -114,13 +114,13 @@ pub(crate) fn drain_hub(
     unwind_time: Duration,
     patience: Patience,
 ) -> Result<(), DrainError> {
-    if wait_until_empty(hub, hub.deadline_after(grace), patience) {
+    if wait_until_empty(hub, hub.clock.deadline_after(grace), patience) {
         return Ok(());
     }
     if is_unwound(hub, patience) {
         return Err(left(hub));
     }
-    let limit = hub.deadline_after(unwind_time.max(UNWIND_TIME_MIN));
+    let limit = hub.clock.deadline_after(unwind_time.max(UNWIND_TIME_MIN));
     if !cfg!(panic = "unwind") {
         hub.expire_all();
     }
@@ -173,7 +173,7 @@ pub(crate) fn wait_until_empty_or_stopped(hub: &'static Hub) {
 fn wait_until_empty(hub: &'static Hub, deadline: u64, patience: Patience) -> bool {
     hub.root_awaits_drained.set(true);
     while hub.live.get() > 0 && !is_unwound(hub, patience) {
-        if park_until(hub, hub.root(), Wait::Drain, deadline) || deadline <= hub.now() {
+        if park_until(hub, hub.root(), Wait::Drain, deadline) || deadline <= hub.clock.now() {
             break;
         }
     }

@@ -27,6 +27,7 @@
 //! left. A thread that ends without it leaks its hub, and says which fibers went with it.
 
 pub(crate) mod cancel;
+pub(crate) mod clock;
 pub(crate) mod current;
 pub(crate) mod drain;
 pub(crate) mod end;
@@ -44,13 +45,14 @@ pub(crate) mod waker;
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::fiber::slot::{NEVER, Wait, attention, flag};
 use crate::fiber::worker::{Signal, Worker};
 use crate::fiber::{FiberSlot, pool::StackPool};
 use crate::slab::Slab;
 
+use clock::Clock;
 use current::ThreadRole;
 use poller::Driver;
 use remote::{Message, Remote};
@@ -86,9 +88,9 @@ pub(crate) struct Hub {
     pub(crate) sources_used: Cell<usize>,
     driver: RefCell<Option<Box<dyn Driver>>>,
     reports_peer_shutdown: Cell<bool>,
+    /// [`NEVER`] stands for a time after the last glance, when the hub waited.
     last_poll: Cell<u64>,
-    /// Instants are kept as nanoseconds since this one.
-    clock_start: Instant,
+    pub(crate) clock: Clock,
 
     pub(crate) remote: &'static Remote,
     pub(crate) epoch: Cell<u64>,
@@ -128,7 +130,7 @@ impl Hub {
             driver: RefCell::new(None),
             reports_peer_shutdown: Cell::new(false),
             last_poll: Cell::new(0),
-            clock_start: Instant::now(),
+            clock: Clock::new(),
             remote: Remote::new(),
             epoch: Cell::new(0),
             received: RefCell::new(Vec::new()),
@@ -212,29 +214,6 @@ impl Hub {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
         serial
-    }
-
-    /// Nanoseconds since the hub's clock started.
-    #[inline]
-    pub(crate) fn now(&self) -> u64 {
-        self.nanoseconds(Instant::now())
-    }
-
-    /// An instant on the hub's clock; one that lies before its start is its start.
-    pub(crate) fn nanoseconds(&self, instant: Instant) -> u64 {
-        u64::try_from(
-            instant
-                .saturating_duration_since(self.clock_start)
-                .as_nanos(),
-        )
-        .unwrap_or(NEVER)
-    }
-
-    /// The end of a wait that starts now and lasts at least as long as asked.
-    #[inline]
-    pub(crate) fn deadline_after(&self, duration: Duration) -> u64 {
-        u64::try_from(duration.as_nanos())
-            .map_or(NEVER, |nanoseconds| self.now().saturating_add(nanoseconds))
     }
 
     pub(crate) fn reports_peer_shutdown(&self) -> bool {
@@ -358,11 +337,13 @@ impl Hub {
         if !watches && self.timers.is_empty() {
             return;
         }
-        let now = self.now();
+        let now = self.clock.now();
         self.fire_timers(now);
         let glances = self.glances_left.get();
         self.glances_left.set(glances.saturating_sub(1));
-        if watches && (glances == 0 || now - self.last_poll.get() >= POLL_NANOSECONDS) {
+        let last_poll = self.last_poll.get().min(now);
+        self.last_poll.set(last_poll);
+        if watches && (glances == 0 || now - last_poll >= POLL_NANOSECONDS) {
             self.poll(Some(Duration::ZERO));
             self.last_poll.set(now);
         }
@@ -377,7 +358,7 @@ impl Hub {
         }
         let mut timeout = None;
         if let Some(earliest) = self.timers.earliest() {
-            let now = self.now();
+            let now = self.clock.now();
             if earliest <= now {
                 self.fire_timers(now);
                 return;
@@ -389,15 +370,17 @@ impl Hub {
         }
         self.poll(timeout);
         self.remote.inbox.unparked();
-        if timeout.is_some() {
-            let now = self.now();
-            self.last_poll.set(now);
-            self.fire_timers(now);
+        // What is due beside events is found by the next glance or the next wait: reading the clock costs as much as a wake.
+        if timeout.is_some() && self.queue_first.get().is_none() {
+            self.fire_timers(self.clock.now());
         }
     }
 
+    /// Asks the operating system. The time of it is not known until somebody reads the clock.
     fn poll(&self, timeout: Option<Duration>) {
+        self.resumes_left.set(GLANCE_RESUMES - 1);
         self.glances_left.set(POLL_GLANCES - 1);
+        self.last_poll.set(NEVER);
         let mut driver = self.driver.borrow_mut();
         let driver = driver
             .as_mut()

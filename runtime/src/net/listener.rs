@@ -154,7 +154,7 @@ impl TcpListener {
                         Trouble::Peer => continue,
                         Trouble::Want => {
                             self.report(&error);
-                            deadline = hub.deadline_after(RETRY_TIME);
+                            deadline = hub.clock.deadline_after(RETRY_TIME);
                         }
                         Trouble::Socket => return Err(error),
                     },

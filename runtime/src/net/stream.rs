@@ -63,10 +63,10 @@ impl Limit {
         }
         let timeout = self
             .timeout
-            .map_or(NEVER, |timeout| hub.deadline_after(timeout));
+            .map_or(NEVER, |timeout| hub.clock.rough_deadline_after(timeout));
         timeout.min(
             self.deadline
-                .map_or(NEVER, |deadline| hub.nanoseconds(deadline)),
+                .map_or(NEVER, |deadline| hub.clock.nanoseconds(deadline)),
         )
     }
 }
@@ -93,7 +93,7 @@ impl TcpStream {
     )]
     pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
         let timeout = checked(Some(timeout))?.unwrap_or(timeout);
-        Self::connect_until(*address, |hub| hub.deadline_after(timeout))
+        Self::connect_until(*address, |hub| hub.clock.deadline_after(timeout))
     }
 
     fn connect_until(address: SocketAddr, deadline: impl FnOnce(&Hub) -> u64) -> io::Result<Self> {
@@ -197,7 +197,8 @@ impl TcpStream {
         let _ = self.shutdown(Shutdown::Both);
     }
 
-    /// How long a read may wait. Default is for ever.
+    /// How long a read may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
+    /// cheaper to find than by reading the precise clock.
     ///
     /// # Errors
     ///
@@ -207,7 +208,8 @@ impl TcpStream {
         Ok(())
     }
 
-    /// How long a write may wait. Default is for ever.
+    /// How long a write may wait. Default is for ever. Long ones are as rough as those of
+    /// [`set_read_timeout`](Self::set_read_timeout).
     ///
     /// # Errors
     ///

@@ -130,7 +130,7 @@ pub fn park_timeout(timeout: Duration) {
         (Some(hub), Some(fiber)) => {
             let calm = cancel::is_calm();
             if !take_unpark(fiber) {
-                hub::park_until(hub, fiber, Wait::Park, hub.deadline_after(timeout));
+                hub::park_until(hub, fiber, Wait::Park, hub.clock.deadline_after(timeout));
                 take_unpark(fiber);
             }
             cancel::throw_after_wait(fiber, calm);

@@ -1,12 +1,13 @@
 //! The Linux driver, straight on epoll.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
 use super::{Driver, Event, NOTIFY_TOKEN, Notify};
@@ -16,27 +17,15 @@ const EVENTS: usize = 1024;
 
 pub(super) struct EpollDriver {
     epoll: OwnedFd,
-    events: Vec<epoll::Event>,
+    events: Vec<libc::epoll_event>,
     notifier: Arc<EventFd>,
+    /// Whether the kernel waits to the nanosecond. Without it waits with a timeout last up to a millisecond longer.
+    has_nanoseconds: bool,
 }
 
 impl EpollDriver {
-    /// None where the kernel is older than 5.11 and does not know `epoll_pwait2`.
-    pub(super) fn new() -> io::Result<Option<Self>> {
+    pub(super) fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let mut events = Vec::with_capacity(EVENTS);
-        let at_once = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        match epoll::wait(
-            &epoll,
-            rustix::buffer::spare_capacity(&mut events),
-            Some(&at_once),
-        ) {
-            Err(Errno::NOSYS) => return Ok(None),
-            other => other?,
-        };
         let notifier = Arc::new(EventFd(eventfd(
             0,
             EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK,
@@ -48,12 +37,87 @@ impl EpollDriver {
             EventData::new_u64(NOTIFY_TOKEN),
             EventFlags::IN | EventFlags::ET,
         )?;
-        Ok(Some(Self {
+        Ok(Self {
             epoll,
-            events,
+            events: Vec::with_capacity(EVENTS),
             notifier,
-        }))
+            has_nanoseconds: true,
+        })
     }
+
+    /// Waits once, with its events in `self.events`.
+    fn wait_once(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.events.clear();
+        let result = match timeout.filter(|timeout| self.has_nanoseconds && !timeout.is_zero()) {
+            Some(timeout) => match self.wait_nanoseconds(timeout) {
+                Err(error) if is_unknown_call(&error) => {
+                    self.has_nanoseconds = false;
+                    self.wait_milliseconds(Some(timeout))
+                }
+                result => result,
+            },
+            None => self.wait_milliseconds(timeout),
+        };
+        let count = match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            result => result?,
+        };
+        // SAFETY: the kernel has written the first `count` events, at most as many as there was room for.
+        unsafe { self.events.set_len(count) };
+        Ok(())
+    }
+
+    /// Returns how many events the kernel has written into the room behind `self.events`.
+    fn wait_nanoseconds(&mut self, timeout: Duration) -> io::Result<usize> {
+        // Longer than any clock runs.
+        const FOREVER: i64 = i64::MAX;
+        let timeout = libc::timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(FOREVER),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let room = self.events.spare_capacity_mut();
+        // SAFETY: the descriptor is an open epoll; the room has its length; the timeout lives as long as the call; the signal
+        // mask may be null, and its size is then not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.as_raw_fd(),
+                room.as_mut_ptr(),
+                room.len(),
+                &raw const timeout,
+                ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// As [`Self::wait_nanoseconds`], in whole milliseconds, rounded up; none is for ever.
+    fn wait_milliseconds(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let milliseconds = timeout.map_or(-1, |timeout| {
+            let rounded_up = timeout.as_nanos().div_ceil(1_000_000);
+            i32::try_from(rounded_up).unwrap_or(i32::MAX)
+        });
+        let room = self.events.spare_capacity_mut();
+        // SAFETY: as above; this is the same call with another kind of timeout.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                self.epoll.as_raw_fd(),
+                room.as_mut_ptr(),
+                room.len(),
+                milliseconds,
+                ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// Before Linux 5.11 there is no `epoll_pwait2`, and sandboxes that do not know it forbid it.
+fn is_unknown_call(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
 impl Driver for EpollDriver {
@@ -73,19 +137,9 @@ impl Driver for EpollDriver {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, report: &mut dyn FnMut(Event)) -> io::Result<()> {
-        self.events.clear();
-        // Longer than any clock runs is the same as none.
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        match epoll::wait(
-            &self.epoll,
-            rustix::buffer::spare_capacity(&mut self.events),
-            timeout.as_ref(),
-        ) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        self.wait_once(timeout)?;
         for event in &self.events {
-            let (token, flags) = (event.data.u64(), event.flags);
+            let (token, flags) = (event.u64, EventFlags::from_bits_retain(event.events));
             if token == NOTIFY_TOKEN {
                 continue;
             }

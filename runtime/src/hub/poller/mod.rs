@@ -50,10 +50,8 @@ const NOTIFY_TOKEN: u64 = u64::MAX - 1;
 
 pub(crate) fn new_driver() -> io::Result<Box<dyn Driver>> {
     #[cfg(target_os = "linux")]
-    if std::env::var_os("KAPOK_DRIVER").is_none_or(|driver| driver != "polling")
-        && let Some(driver) = epoll::EpollDriver::new()?
-    {
-        return Ok(Box::new(driver));
+    if std::env::var_os("KAPOK_DRIVER").is_none_or(|driver| driver != "polling") {
+        return Ok(Box::new(epoll::EpollDriver::new()?));
     }
     Ok(Box::new(polling::PollingDriver::new()?))
 }

@@ -1,0 +1,90 @@
+//! A hub's clock: nanoseconds since the hub was made, in a `u64`.
+
+use std::time::{Duration, Instant};
+
+use crate::fiber::slot::NEVER;
+
+#[derive(Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    /// `start` on the kernel's rough clock, or a little later.
+    #[cfg(target_os = "linux")]
+    rough_start: Duration,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            #[cfg(target_os = "linux")]
+            rough_start: read(rustix::time::ClockId::Monotonic),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        self.nanoseconds(Instant::now())
+    }
+
+    /// An instant on this clock; one that lies before its start is its start.
+    pub(crate) fn nanoseconds(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.start).as_nanos()).unwrap_or(NEVER)
+    }
+
+    /// The end of a wait that starts now and lasts at least as long as asked.
+    #[inline]
+    pub(crate) fn deadline_after(&self, duration: Duration) -> u64 {
+        u64::try_from(duration.as_nanos())
+            .map_or(NEVER, |nanoseconds| self.now().saturating_add(nanoseconds))
+    }
+
+    /// The same for one that may last up to a 64th longer if that is 150 ms or more, at a fifth of the cost.
+    #[inline]
+    pub(crate) fn rough_deadline_after(&self, duration: Duration) -> u64 {
+        #[cfg(target_os = "linux")]
+        if duration >= ROUGH_MIN {
+            // What the kernel noted at its last tick, at most 10 ms ago; the 64th makes up for it.
+            let now = read(rustix::time::ClockId::MonotonicCoarse).saturating_sub(self.rough_start);
+            let end = now.saturating_add(duration).saturating_add(duration / 64);
+            return u64::try_from(end.as_nanos()).unwrap_or(NEVER);
+        }
+        self.deadline_after(duration)
+    }
+}
+
+/// Timeouts from here on are to keep a peer from occupying something for ever, and need not be exact.
+#[cfg(target_os = "linux")]
+const ROUGH_MIN: Duration = Duration::from_secs(10);
+
+#[cfg(target_os = "linux")]
+#[inline]
+fn read(clock: rustix::time::ClockId) -> Duration {
+    // The time since the system started is never negative.
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rough_deadline_is_late_by_a_64th_and_never_early() {
+        let clock = Clock::new();
+        for seconds in [1, 9, 10, 64, 1_000_000] {
+            let (timeout, sixty_fourth) = (
+                Duration::from_secs(seconds),
+                Duration::from_secs(seconds) / 64,
+            );
+            for _ in 0..1000 {
+                let earliest = clock.deadline_after(timeout);
+                let rough = clock.rough_deadline_after(timeout);
+                let latest = clock.deadline_after(timeout + sixty_fourth);
+                assert!(
+                    (earliest..=latest).contains(&rough),
+                    "{earliest} {rough} {latest}"
+                );
+            }
+        }
+        assert_eq!(clock.rough_deadline_after(Duration::MAX), NEVER);
+    }
+}

@@ -1,0 +1,169 @@
+//! What kapok asks of the kernel, as strace sees it.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::disallowed_methods, reason = "no fiber runs in this process")]
+
+#[expect(dead_code, reason = "each test uses a part of it")]
+#[path = "support/programs.rs"]
+mod programs;
+#[path = "support/watchdog.rs"]
+mod watchdog;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use programs::{Example, example_path, run};
+use watchdog::Watchdog;
+
+const EXCHANGES: usize = 200;
+
+/// A timer is pending here: each connection has an idle timeout.
+#[test]
+fn a_request_costs_three_calls_with_a_timer_pending() {
+    let request = b"GET /plaintext HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let answer_end = b"Hello, World!";
+    assert_three_calls("hello_http", request, answer_end);
+}
+
+#[test]
+fn an_echo_costs_three_calls_without_a_timer() {
+    assert_three_calls("echo", b"hello", b"hello");
+}
+
+/// One wait, one read and one write for each of many exchanges on one connection.
+fn assert_three_calls(example: &str, message: &[u8], answer_end: &[u8]) {
+    let _watchdog = Watchdog::new("three calls");
+    let mut server = Traced::start(example);
+    let mut stream = TcpStream::connect(server.example.address).unwrap();
+    let call = PathBuf::from(format!("/proc/{}/syscall", server.process()));
+    for _ in 0..EXCHANGES {
+        // A server that finds the next message there when it has sent an answer need not wait.
+        while !is_wait(&std::fs::read_to_string(&call).unwrap()) {
+            std::thread::yield_now();
+        }
+        stream.write_all(message).unwrap();
+        let (mut buffer, mut length) = ([0; 1024], 0);
+        while !buffer[..length].ends_with(answer_end) {
+            length += stream.read(&mut buffer[length..]).unwrap();
+        }
+    }
+    server.end();
+    let is_answer = |line: &String| line.contains(" sendto(");
+    let mut lines = server.trace.lines();
+    // The first exchanges make what the later ones use.
+    let warm = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| is_answer(line))
+        .nth(10);
+    lines.drain(..warm.expect("there are more").0);
+    lines.truncate(lines.iter().rposition(is_answer).expect("there are more"));
+    let answers = lines.iter().filter(|line| is_answer(line)).count();
+    // A call that is interrupted by another thread's takes a second line when it resumes.
+    let calls = lines
+        .iter()
+        .filter(|line| !line.contains(" resumed>"))
+        .count();
+    assert_eq!(
+        (answers, calls),
+        (EXCHANGES - 11, 3 * (EXCHANGES - 11)),
+        "{lines:#?}"
+    );
+}
+
+fn is_wait(call: &str) -> bool {
+    let number = call
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok());
+    matches!(number, Some(libc::SYS_epoll_pwait | libc::SYS_epoll_pwait2))
+}
+
+/// Linux before 5.11 does not know the call, and some sandboxes forbid it.
+#[test]
+fn fibers_sleep_where_the_kernel_has_no_nanosecond_timeouts() {
+    let _watchdog = Watchdog::new("no epoll_pwait2");
+    let example = example_path("fibers_from_main");
+    for error in ["ENOSYS", "EPERM"] {
+        let trace = TraceFile::new(error);
+        let inject = format!("inject=epoll_pwait2:error={error}");
+        let (file, program) = (trace.0.to_string_lossy(), example.to_string_lossy());
+        let strace = ["strace", "-f", "-e", &inject, "-o", &file, &program];
+        let output = run("env", &[&["-u", "KAPOK_DRIVER"], &strace[..]].concat());
+        assert!(output.contains("add up to 500500"), "{output}");
+        assert!(output.contains("timeout of 20 ms: Err"), "{output}");
+        let calls = trace.lines();
+        let of = |name: &str| calls.iter().filter(|line| line.contains(name)).count();
+        assert_eq!(of(" epoll_pwait2("), 1, "asked once: {calls:#?}");
+        assert!(of(" epoll_pwait(") > 1, "{calls:#?}");
+    }
+}
+
+/// An example under strace, ended when dropped.
+struct Traced {
+    example: Example,
+    trace: TraceFile,
+}
+
+impl Traced {
+    fn start(name: &str) -> Self {
+        let trace = TraceFile::new(name);
+        let mut strace = Command::new("strace");
+        strace.env_remove("KAPOK_DRIVER");
+        strace
+            .args(["-f", "-o"])
+            .arg(&trace.0)
+            .arg(example_path(name));
+        let example = Example::start_by(strace, name, &["--hubs", "1"]);
+        Self { example, trace }
+    }
+
+    /// Each line of a trace begins with the process it is of.
+    fn process(&self) -> String {
+        let first = self.trace.lines().swap_remove(0);
+        first
+            .split(' ')
+            .next()
+            .expect("a line has words")
+            .to_owned()
+    }
+
+    /// Ends the example. strace ends after it, when it has written everything.
+    fn end(&mut self) {
+        let _ = Command::new("kill")
+            .arg(self.process())
+            .stderr(Stdio::null())
+            .status();
+        let _ = self.example.process.wait();
+    }
+}
+
+impl Drop for Traced {
+    fn drop(&mut self) {
+        // A tracer that is killed would leave what it traces behind.
+        self.end();
+    }
+}
+
+/// A file that is removed in the end.
+struct TraceFile(PathBuf);
+
+impl TraceFile {
+    fn new(name: &str) -> Self {
+        let name = format!("kapok-{name}-{}.strace", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(&self.0).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for TraceFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
