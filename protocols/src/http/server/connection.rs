@@ -12,6 +12,7 @@ use crate::http::request::{MadeParts, Request};
 use crate::http::response::Response;
 use crate::http::wire::{
     BodyRule, DateLine, HeadParser, HeadRepeater, Parsed, Persistence, RequestHead,
+    begins_with_head_method,
 };
 
 /// Answers requests.
@@ -248,8 +249,10 @@ impl Connection {
         refusal: Refusal,
     ) -> Result<ConnectionEnd, ServeError> {
         // What was refused may well be a HEAD request, and then a body would be too much.
-        let is_head = self.input.unused().trim_ascii_start().starts_with(b"HEAD ");
-        let method = if is_head { Method::HEAD } else { Method::GET };
+        let method = match begins_with_head_method(self.input.unused()) {
+            true => Method::HEAD,
+            false => Method::GET,
+        };
         let response = Response::text(refusal.reason()).with_status(refusal.status());
         self.output
             .push(stream, &response, &method, Persistence::Close)?;

@@ -63,16 +63,21 @@ impl HeadParser {
         let outcome = match self.scan.advance(input, config) {
             Ok(Some(end)) => {
                 let (skipped, fields) = (self.scan.skipped(), self.scan.fields());
-                *self = Self::default();
                 head.read(&input[..end], skipped, fields, config)
                     .map(|()| Parsed::Complete(end))
             }
-            Ok(None) => self
-                .check_beginning(input, config)
-                .map(|()| Parsed::NeedMore),
-            // Of this fault and one in the request line, the latter comes first.
-            Err(refusal) => self.check_beginning(input, config).and(Err(refusal)),
+            Ok(None) => Ok(Parsed::NeedMore),
+            Err(refusal) => Err(refusal),
         };
+        match outcome {
+            Ok(Parsed::Complete(_)) => *self = Self::default(),
+            // Of any fault and one in the request line, the latter comes first.
+            _ => {
+                if let Err(refusal) = self.check_beginning(input, config) {
+                    return Parsed::Refused(refusal);
+                }
+            }
+        }
         outcome.unwrap_or_else(Parsed::Refused)
     }
 
@@ -381,15 +386,18 @@ struct FieldSpan {
     value: Span,
 }
 
-/// Checks what can be said of a method before the line is complete.
-fn check_method_start(line: &[u8]) -> Result<(), Refusal> {
+/// Checks what can be said of the method before the first line is complete. What follows that line has no say in it.
+fn check_method_start(lines: &[u8]) -> Result<(), Refusal> {
+    let start = &lines[..lines.len().min(METHOD_BYTES_MAX + 1)];
+    let line = start
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     match line {
         // CR may begin an empty line.
         [] | [b'\r'] => Ok(()),
         [first, ..] if !first.is_ascii_graphic() => Err(MALFORMED_REQUEST_LINE),
-        _ if line.len() > METHOD_BYTES_MAX && !line[..=METHOD_BYTES_MAX].contains(&b' ') => {
-            Err(METHOD_TOO_LONG)
-        }
+        _ if line.len() > METHOD_BYTES_MAX && !line.contains(&b' ') => Err(METHOD_TOO_LONG),
         _ => Ok(()),
     }
 }

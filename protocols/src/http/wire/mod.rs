@@ -8,6 +8,7 @@ pub(crate) use date::DateLine;
 pub(crate) use encode::{BodyRule, HeadRepeater};
 pub(crate) use framing::Persistence;
 pub(crate) use head::{HeadParser, Parsed, RequestHead};
+pub(crate) use scan::begins_with_head_method;
 
 mod date;
 mod encode;

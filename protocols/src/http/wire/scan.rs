@@ -99,10 +99,10 @@ impl HeadScan {
         if self.lines > 0 {
             return Ok(Some(after));
         }
-        self.skipped = after;
-        if self.skipped > LEADING_EMPTY_LINES_MAX * 2 {
+        if after > LEADING_EMPTY_LINES_MAX * 2 {
             return Err(TOO_MANY_EMPTY_LINES);
         }
+        self.skipped = after;
         Ok(None)
     }
 
@@ -129,6 +129,15 @@ impl HeadScan {
     pub(super) fn fields(&self) -> usize {
         self.lines.saturating_sub(1)
     }
+}
+
+/// Returns whether a refused request has the method `HEAD`, whatever else is wrong with it.
+pub(crate) fn begins_with_head_method(input: &[u8]) -> bool {
+    // No more empty lines than are skipped: what follows a fault has no say.
+    let skip_line = |lines, _| <[u8]>::strip_prefix(lines, b"\r\n").unwrap_or(lines);
+    (0..LEADING_EMPTY_LINES_MAX)
+        .fold(input, skip_line)
+        .starts_with(b"HEAD ")
 }
 
 /// The longest request line: method, two spaces, target, version and CRLF.

@@ -120,6 +120,8 @@ fn a_few_leading_empty_lines_are_skipped() {
         assert_eq!(head.value(input.as_bytes(), "host"), Some(&b"b"[..]));
     }
     check_refused("\r\n".repeat(5), 400);
+    // Found by fuzzing: what follows the line at fault was looked at first.
+    check_refused("\r\n".repeat(5) + "\0", 400);
 }
 
 #[test]
@@ -198,6 +200,9 @@ fn methods_are_tokens_of_bounded_length() {
     }
     check_refused("A".repeat(33), 501);
     check_refused("A".repeat(100_000), 501);
+    // Found by fuzzing: bytes of the next line were counted as the method's.
+    check_refused("A".repeat(30) + "\n" + &"A".repeat(30), 400);
+    check_refused("A".repeat(30) + "\r\nHost:a\r\n\r\n", 400);
     check_refused("A".repeat(33) + " / HTTP/1.1\r\nHost: a\r\n\r\n", 501);
 }
 
@@ -553,6 +558,12 @@ fn the_largest_head_that_can_be_configured_is_parsed() {
 
 #[test]
 fn of_several_faults_the_first_decides() {
+    // Found by fuzzing: a whole head told of its fields first.
+    let (parsed, _) = parse(b"GET a HTTP/1.1\r\n:\r\n\r\n", &Config::new());
+    let Parsed::Refused(refusal) = parsed else {
+        panic!("{parsed:?}")
+    };
+    assert_eq!(refusal.reason(), "the request target has no known form");
     for (input, status) in [
         ("GET / HTTP/2.0\r\nHost: a\nb", 505),
         ("GET * HTTP/1.1\r\nHost: a\nb", 400),
