@@ -6,12 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::fiber::FiberSlot;
+use crate::fiber::slot::Wait;
 use crate::fiber::store;
 use crate::hub::Hub;
 use crate::hub::cancel;
 use crate::hub::current;
 use crate::hub::drain::{DrainError, Patience, drain_hub, wait_until_empty_or_stopped};
 use crate::hub::end::end;
+use crate::hub::park;
+use crate::hub::waker::Waker;
 use crate::task::{HubHandle, park_thread};
 
 /// How many hubs, and their threads' names.
@@ -110,7 +114,7 @@ impl Hubs {
             let (started, result) = (Arc::clone(&shared), std::thread::Builder::new().name(name));
             let spawned = result.spawn(move || hub_thread(&shared, number, &*main));
             if let Err(error) = spawned {
-                started.lock().unended -= 1;
+                started.one_less(&mut started.lock());
                 running.stop(Duration::ZERO);
                 return Err(error);
             }
@@ -138,15 +142,18 @@ struct State {
     hubs: Vec<HubHandle>,
     /// Threads that have not started or not ended yet.
     unended: usize,
+    /// The fiber in [`Running::join`].
+    waiter: Option<Waker>,
     refused: Option<io::Error>,
-    /// What is left of the grace, once stopped.
+    /// The shortest grace, once stopped.
     stopped: Option<Duration>,
     failure: Option<HubsError>,
 }
 
 impl Running {
     /// Asks all hubs to end: their listeners accept no more, their fibers have `grace` to end by themselves, are cancelled
-    /// then, and have as long again (a second at least) to unwind. Returns at once; [`Self::join`] waits.
+    /// then, and have as long again (a second at least) to unwind. Returns at once; [`Self::join`] waits. A further call can
+    /// shorten the grace, not lengthen it.
     ///
     /// Under `panic = "abort"` nothing is unwound: instead all waiting for I/O times out.
     pub fn stop(&self, grace: Duration) {
@@ -166,10 +173,9 @@ impl Running {
     /// The first that was wrong: a `main` that failed or panicked, or fibers that did not end after a stop.
     #[kapok_macros::switchpoint_runtime(wakes = "the last hub's end", cancel = "the hubs run on")]
     pub fn join(self) -> Result<(), HubsError> {
-        let shared = Arc::clone(&self.shared);
-        let waited = crate::task::unblock(move || shared.wait_until_ended());
-        if let Err(error) = waited {
-            return Err(HubsError::Main { hub: 0, error });
+        match current::fiber() {
+            Some(fiber) => self.shared.park_until_ended(fiber),
+            None => self.shared.wait_until_ended(),
         }
         match self.shared.lock().failure.take() {
             Some(failure) => Err(failure),
@@ -220,9 +226,37 @@ impl Shared {
         }
     }
 
+    /// Not on the pool: its threads may be what the hubs wait for.
+    fn park_until_ended(&self, fiber: &'static FiberSlot) {
+        let calm = cancel::is_calm();
+        while self.is_awaited_by(Waker::current()) {
+            park(fiber, Wait::Join);
+            if self.lock().unended > 0 {
+                cancel::throw_after_wait(fiber, calm);
+            }
+        }
+    }
+
+    fn is_awaited_by(&self, waiter: Waker) -> bool {
+        let mut state = self.lock();
+        state.waiter = Some(waiter);
+        state.unended > 0
+    }
+
+    /// A thread has ended, or was never started.
+    fn one_less(&self, state: &mut State) {
+        state.unended -= 1;
+        self.changed.notify_all();
+        if state.unended == 0
+            && let Some(waiter) = state.waiter.take()
+        {
+            waiter.wake();
+        }
+    }
+
     fn stop(&self, grace: Duration) {
         let mut state = self.lock();
-        state.stopped.get_or_insert(grace);
+        state.stopped = Some(state.stopped.map_or(grace, |earlier| earlier.min(grace)));
         for hub in &state.hubs {
             hub.stop(grace);
         }
@@ -239,8 +273,7 @@ where
         Err(error) => {
             let mut state = shared.lock();
             state.refused.get_or_insert(error);
-            state.unended -= 1;
-            shared.changed.notify_all();
+            shared.one_less(&mut state);
             return;
         }
     };
@@ -268,8 +301,9 @@ where
     }
     cancel::unlimit_root(hub);
     wait_until_empty_or_stopped(hub);
+    // Fibers are empty, or a stop has set the deadline.
     let grace = shared.lock().stopped.unwrap_or_default();
-    let stuck = drain_hub(hub, grace, grace, Patience::ToTheEnd).err();
+    let stuck = drain_hub(hub, || hub.stop_deadline.get(), grace, Patience::ToTheEnd).err();
     end(hub);
     let is_stuck = stuck.is_some();
     if is_stuck {
@@ -283,8 +317,7 @@ where
                 .failure
                 .get_or_insert(HubsError::Stuck { hub: number, error });
         }
-        state.unended -= 1;
-        shared.changed.notify_all();
+        shared.one_less(&mut state);
     }
     if is_stuck {
         // Frames of the fibers that are left may have lent this thread's locals to other threads: it must not end.
@@ -292,10 +325,6 @@ where
             park_thread(None);
         }
     }
-    debug_assert!(
-        current::existing_hub().is_none(),
-        "a hub whose fibers have ended is ended too"
-    );
 }
 
 /// Why hubs did not end well.

@@ -17,6 +17,7 @@ fn main() {
         Some("exit_in_fiber") => exit_in_a_fiber(),
         Some("exit_in_fiber_of_thread") => std::thread::spawn(exit_in_a_fiber).join().unwrap(),
         Some("panic_hook") => panic_under_a_hook_that_waits(),
+        Some("panic_hook_runs") => panic_under_a_hook_that_runs_a_hub(),
         Some("thread_ends") => thread_ends(),
         Some("thread_local_is_used") => thread_ends_under_a_thread_local(),
         Some("thread_local_drains") => thread_local_drains(),
@@ -176,6 +177,16 @@ fn panic_under_a_hook_that_waits() {
     let hooked = spawn(|| panic!("two"));
     drop(spawn(|| println!("another fiber ran")));
     println!("{:?}", hooked.join());
+}
+
+fn panic_under_a_hook_that_runs_a_hub() {
+    std::panic::set_hook(Box::new(|_| {
+        println!("hook");
+        kapok::run(|| ());
+        println!("the hook went on");
+    }));
+    drop(spawn(|| println!("another fiber ran")));
+    let _ = std::panic::catch_unwind(|| panic!("one"));
 }
 
 struct SpawnsAtTheEnd;

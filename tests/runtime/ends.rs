@@ -163,6 +163,14 @@ fn a_wait_in_a_panic_hook_aborts_and_one_in_a_destructor_does_not() {
 }
 
 #[test]
+fn a_panic_hook_that_runs_a_hub_aborts() {
+    let end = ends("panic_hook_runs");
+    assert_eq!((end.code, end.stdout.as_str()), (None, "hook\n"));
+    let told = "a panic hook called something that waits";
+    assert!(end.stderr.contains(told), "{}", end.stderr);
+}
+
+#[test]
 fn a_destructor_of_the_thread_gets_no_new_hub() {
     let end = ends("spawn_in_destructor");
     assert_eq!(end.code, Some(0), "{}", end.stderr);

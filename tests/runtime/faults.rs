@@ -8,12 +8,20 @@ fn check(case: &str, expected: &str) {
 }
 
 fn check_with(case: &str, expected: &str, variables: &[(&str, &str)]) {
+    check_program(env!("CARGO_BIN_EXE_faults"), case, expected, variables);
+}
+
+fn check_late(case: &str, expected: &str) {
+    check_program(env!("CARGO_BIN_EXE_late_faults"), case, expected, &[]);
+}
+
+fn check_program(program: &str, case: &str, expected: &str, variables: &[(&str, &str)]) {
     let Output {
         status,
         stdout,
         stderr,
     } = Command::new("timeout")
-        .args(["--signal=KILL", "12", env!("CARGO_BIN_EXE_faults"), case])
+        .args(["--signal=KILL", "30", program, case])
         .envs(variables.iter().copied())
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
@@ -173,4 +181,37 @@ fn a_thread_whose_fibers_have_ended_leaves_no_descriptors() {
 #[test]
 fn an_unpark_is_not_used_up_by_a_sleep() {
     check("token", "at once: true\n");
+}
+
+#[test]
+fn a_fiber_spawned_by_a_destructor_in_a_hubs_end_stays_on_its_thread() {
+    check_late("spawned_in_the_end", "crossed: 0\n");
+}
+
+#[test]
+fn a_hub_is_used_again_once_its_last_handle_is_dropped() {
+    check_late("late_handles", "little more: true\n");
+}
+
+#[test]
+fn a_hub_of_a_thread_that_is_named_main_is_used_again() {
+    check_late("named_main", "little more: true\n");
+}
+
+#[test]
+fn a_cancel_swallowed_around_a_timeout_does_not_hold_the_hub() {
+    check_late("swallowed_around_a_timeout", "left: Err(1)\n");
+}
+
+#[test]
+fn a_server_without_stacks_goes_on() {
+    let few_stacks = [("KAPOK_STACK_GUARD", "mprotect")];
+    let program = env!("CARGO_BIN_EXE_late_faults");
+    let expected = "refused: Ok(0)\n";
+    check_program(program, "served_without_stacks", expected, &few_stacks);
+}
+
+#[test]
+fn more_joins_than_pool_threads_leave_the_pool_to_the_hubs() {
+    check_late("more_joins_than_pool_threads", "joined\n");
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kapok::net::{TcpListener, TcpStream};
 use kapok::{HubHandle, Hubs, HubsConfig, HubsError, JoinError, park, sleep, spawn, yield_now};
@@ -362,4 +362,51 @@ fn hubs_started_and_stopped_again_and_again_keep_no_descriptors() {
         after < before + 100,
         "{before} descriptors before, {after} after"
     );
+}
+
+/// Says when it is dropped.
+struct Tells(std::sync::mpsc::Sender<Instant>);
+
+impl Drop for Tells {
+    fn drop(&mut self) {
+        let _ = self.0.send(Instant::now());
+    }
+}
+
+/// Starts a hub with a fiber that sleeps, and returns when that is cancelled.
+fn sleeper(main_waits: bool) -> (kapok::Running, std::sync::mpsc::Receiver<Instant>) {
+    let (tell, told) = std::sync::mpsc::channel();
+    let running = Hubs::new(HubsConfig::new().count(1))
+        .start(move |_hub| {
+            let tells = Tells(tell.clone());
+            drop(spawn(move || {
+                let _tells = tells;
+                sleep(Duration::from_secs(3600));
+            }));
+            if main_waits {
+                sleep(Duration::from_secs(3600));
+            }
+            Ok(())
+        })
+        .unwrap();
+    (running, told)
+}
+
+#[test]
+fn a_stop_grants_its_grace_once_and_a_shorter_one_shortens_it() {
+    let _watchdog = Watchdog::new("grace");
+    let grace = Duration::from_millis(500);
+    let (running, told) = sleeper(true);
+    let start = Instant::now();
+    running.stop(grace);
+    running.join().unwrap();
+    let cancelled = told.try_recv().unwrap() - start;
+    assert!((grace..grace * 2).contains(&cancelled), "{cancelled:?}");
+
+    for main_waits in [false, true] {
+        let (running, _told) = sleeper(main_waits);
+        running.stop(Duration::from_secs(3600));
+        running.stop(Duration::ZERO);
+        running.join().unwrap();
+    }
 }

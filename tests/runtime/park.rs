@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kapok::{current, park, park_timeout, spawn, yield_now};
+use kapok::{Fiber, current, park, park_timeout, sleep, spawn, timeout, yield_now};
 
 use crate::support::{Watchdog, on_a_hub};
 
@@ -129,4 +129,30 @@ fn a_thread_without_a_hub_parks_as_a_thread() {
     // A park may return for no reason, so the end of the thread is all that can be asked for.
     fiber.unpark();
     assert!(thread.join().unwrap());
+}
+
+#[test]
+fn an_unpark_that_comes_with_the_end_of_a_timeout_is_not_lost() {
+    on_a_hub("kept", || {
+        for waits in [park as fn(), || park_timeout(Duration::from_secs(60))] {
+            let handle = Rc::new(Cell::new(None::<Fiber>));
+            let unparker = spawn({
+                let handle = Rc::clone(&handle);
+                move || {
+                    sleep(Duration::from_millis(10));
+                    handle.take().expect("set before").unpark();
+                }
+            });
+            let waiter = spawn(move || timeout(Duration::from_millis(10), waits));
+            handle.set(Some(waiter.fiber()));
+            yield_now();
+            // The thread is away until both are due; the unparker is first.
+            let away = Instant::now() + Duration::from_millis(20);
+            while Instant::now() < away {
+                std::hint::spin_loop();
+            }
+            unparker.join().unwrap();
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        }
+    });
 }

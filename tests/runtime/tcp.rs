@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -442,5 +443,52 @@ fn shared_listeners_notice_an_address_in_use() {
         );
         drop(alone);
         TcpListener::bind_shared(address, 2).unwrap();
+    });
+}
+
+#[test]
+fn bytes_behind_urgent_data_are_read() {
+    on_a_hub("urgent", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nodelay(true).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let reader = spawn(move || {
+            let mut text = Vec::new();
+            while text.len() < 6 {
+                let mut buffer = [0; 100];
+                let length = server.read(&mut buffer).unwrap();
+                text.extend_from_slice(&buffer[..length]);
+            }
+            text
+        });
+        yield_now();
+        client.write_all(b"abc").unwrap();
+        client.options().send_out_of_band(b"x").unwrap();
+        client.write_all(b"def").unwrap();
+        assert_eq!(reader.join().unwrap(), b"abcdef");
+    });
+}
+
+#[test]
+fn a_duplicate_of_a_closed_descriptor_can_wait_under_its_number() {
+    on_a_hub("duplicate", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let tick = Some(Duration::from_millis(1));
+        server.set_read_timeout(tick).unwrap();
+        assert!(server.read(&mut [0; 4]).is_err());
+        let duplicate = server.as_fd().try_clone_to_owned().unwrap();
+        drop(server);
+        let reader = spawn(move || {
+            let again = duplicate.try_clone().unwrap();
+            let mut again = TcpStream::from_std(again.into()).unwrap();
+            let mut buffer = [0; 4];
+            again.read_exact(&mut buffer).map(|()| buffer)
+        });
+        yield_now();
+        client.write_all(b"here").unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), *b"here");
     });
 }

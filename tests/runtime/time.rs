@@ -137,3 +137,22 @@ fn fibers_that_never_wait_do_not_starve_a_ticker_nor_the_network() {
         sink.join().unwrap();
     });
 }
+
+#[test]
+fn a_destructor_that_a_timeout_runs_may_drain() {
+    struct Drains;
+    impl Drop for Drains {
+        fn drop(&mut self) {
+            kapok::drain(Duration::from_secs(60)).unwrap();
+        }
+    }
+    on_a_hub("drains", || {
+        let fiber = spawn(|| sleep(Duration::from_millis(50)));
+        let ended = timeout(Duration::from_millis(1), || {
+            let _drains = Drains;
+            sleep(Duration::from_secs(3600));
+        });
+        assert!(ended.is_err());
+        assert!(fiber.is_finished());
+    });
+}

@@ -167,17 +167,18 @@ impl StackPool {
         }
         let mut others = self.others.borrow_mut();
         let known = others.iter().position(|class| class.pitch() == pitch);
+        if known.is_none() && others.len() == usize::from(u8::MAX) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "more than 255 different stack sizes on one hub",
+            ));
+        }
         let position = known.unwrap_or_else(|| {
             // Leaked with the hub, which is never freed: a program uses a handful of stack sizes.
             others.push(Box::leak(Box::new(StackClass::new(pitch))));
             others.len() - 1
         });
-        u8::try_from(position + 1).map_err(|_| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "more than 255 different stack sizes on one hub",
-            )
-        })
+        Ok(position as u8 + 1)
     }
 
     /// Gives all slabs to other hubs. Called when no fiber is left.

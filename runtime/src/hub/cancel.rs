@@ -283,26 +283,28 @@ fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
         (earliest, earliest != NEVER && earliest <= hub.clock.now())
     });
     fiber.scope_deadline.set(earliest);
-    fiber.clear(flag::THROWN);
     let others = fiber.attention.get() & !attention::SCOPE_EXPIRED;
-    fiber.attention.set(if expired {
-        others | attention::SCOPE_EXPIRED
-    } else {
-        others
-    });
+    let attention = others | if expired { attention::SCOPE_EXPIRED } else { 0 };
+    fiber.attention.set(attention);
+    if attention & attention::UNWIND == 0 {
+        // If anything else is due the fiber may be swallowing that.
+        fiber.clear(flag::THROWN);
+    }
 }
 
 /// The scope around the main function of a hub that is stopping.
 const ROOT_SCOPE: u64 = 0;
 
-/// Gives the root fiber of a stopping hub a time by which it must return.
-pub(crate) fn limit_root(hub: &Hub, grace: Duration) {
+/// Gives the root fiber of a stopping hub a time by which it must return, in the place of one it may have.
+pub(crate) fn limit_root(hub: &Hub, deadline: u64) {
+    let root = hub.root();
+    root.with_rare(|rare| rare.scopes.retain(|scope| scope.id != ROOT_SCOPE));
     open_scope(
         hub,
-        hub.root(),
+        root,
         DeadlineScope {
             id: ROOT_SCOPE,
-            deadline: hub.clock.deadline_after(grace),
+            deadline,
         },
     );
 }

@@ -123,3 +123,14 @@ pub(crate) fn role() -> ThreadRole {
 pub(crate) fn set_role(role: ThreadRole) {
     ROLE.set(role);
 }
+
+/// Whether this is the thread whose end is the program's. Any thread may be named "main".
+#[cfg(target_os = "linux")]
+pub(crate) fn is_main_thread() -> bool {
+    rustix::thread::gettid() == rustix::process::getpid()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_main_thread() -> bool {
+    std::thread::current().name() == Some("main")
+}

@@ -52,7 +52,14 @@ pub fn drain(grace: Duration) -> Result<(), DrainError> {
     let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
     assert!(on_root, "only the root fiber can drain its hub");
     let calm = cancel::is_calm();
-    let result = drain_hub(hub, grace, grace, Patience::UntilUnwound);
+    // What unwinds already is not broken off again: its destructors may wait.
+    let patience = if calm {
+        Patience::UntilUnwound
+    } else {
+        Patience::ToTheEnd
+    };
+    let end = hub.clock.deadline_after(grace);
+    let result = drain_hub(hub, || end, grace, patience);
     if result.is_err() {
         cancel::throw_after_wait(hub.root(), calm);
     }
@@ -94,8 +101,11 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
     let hub = current::hub();
     let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
     assert!(on_root, "only the root fiber can run a hub");
+    if std::thread::panicking() {
+        cancel::refuse_panic_hook();
+    }
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-    if let Err(error) = drain_hub(hub, Duration::ZERO, RUN_UNWIND_TIME, Patience::ToTheEnd) {
+    if let Err(error) = drain_hub(hub, || 0, RUN_UNWIND_TIME, Patience::ToTheEnd) {
         super::report::report(format_args!("{error}"));
     }
     if !was_there {
@@ -107,14 +117,14 @@ pub fn run<T>(f: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The two halves of a drain: by themselves, then by force.
+/// The two halves of a drain: by themselves until `end`, which may be moved forward meanwhile, then by force.
 pub(crate) fn drain_hub(
     hub: &'static Hub,
-    grace: Duration,
+    end: impl Fn() -> u64,
     unwind_time: Duration,
     patience: Patience,
 ) -> Result<(), DrainError> {
-    if wait_until_empty(hub, hub.clock.deadline_after(grace), patience) {
+    if wait_until_empty(hub, end, patience) {
         return Ok(());
     }
     if is_unwound(hub, patience) {
@@ -154,7 +164,7 @@ fn unwind_all(hub: &'static Hub, limit: u64, patience: Patience) -> bool {
         hub.enqueue(hub.root());
         switch_out(hub.root());
     }
-    wait_until_empty(hub, limit, patience)
+    wait_until_empty(hub, || limit, patience)
 }
 
 /// Waits until no fiber is left or the hub is asked to stop.
@@ -170,10 +180,11 @@ pub(crate) fn wait_until_empty_or_stopped(hub: &'static Hub) {
     hub.root_awaits_stop.set(false);
 }
 
-fn wait_until_empty(hub: &'static Hub, deadline: u64, patience: Patience) -> bool {
+fn wait_until_empty(hub: &'static Hub, end: impl Fn() -> u64, patience: Patience) -> bool {
     hub.root_awaits_drained.set(true);
     while hub.live.get() > 0 && !is_unwound(hub, patience) {
-        if park_until(hub, hub.root(), Wait::Drain, deadline) || deadline <= hub.clock.now() {
+        park_until(hub, hub.root(), Wait::Drain, end());
+        if end() <= hub.clock.now() {
             break;
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::LocalKey;
 
 use super::{Hub, report::report};
-use crate::fiber::slot::flag;
+use crate::fiber::slot::{NEVER, flag};
 use crate::fiber::store;
 use crate::hub::current::{self, ThreadRole};
 
@@ -33,9 +33,11 @@ pub(crate) fn end(hub: &'static Hub) {
     if hub.live.get() > 0 || !on_root {
         return;
     }
+    // First: closing may drop the last of a promise, and its destructor must not find a hub that ends.
+    current::leave();
+    super::waker::leave_thread();
     let left = hub.remote.close();
     hub.stacks.recycle();
-    super::waker::leave_thread();
     hub.driver.take();
     hub.forget_sources();
     let root = hub.root();
@@ -44,18 +46,33 @@ pub(crate) fn end(hub: &'static Hub) {
     root.rare.take();
     hub.release(root);
     hub.is_stopping.set(false);
+    hub.stop_deadline.set(NEVER);
     hub.is_expired.set(false);
-    current::leave();
     // Closures that nobody ran and sockets that were on their way to be closed: dropped while nothing of the hub is in use.
     left.into_iter().for_each(store::drop_quietly);
-    let mut slots = (0..hub.slots.len()).filter_map(|index| hub.slots.at(index));
-    // A join handle that outlives its fiber and its hub keeps the hub's memory from being used again.
-    if !slots.any(|slot| slot.has(flag::HANDLE)) {
-        SPARE_HUBS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(SpareHub(hub));
+    let slots = (0..hub.slots.len()).filter_map(|index| hub.slots.at(index));
+    match slots.filter(|slot| slot.has(flag::HANDLE)).count() {
+        0 => spare(hub),
+        handles => hub.late_handles.set(handles),
     }
+}
+
+/// A join handle that has outlived its hub is dropped: the last one gives the hub to the next thread.
+#[cold]
+pub(crate) fn drop_late_handle(hub: &'static Hub) {
+    let left = hub.late_handles.get() - 1;
+    hub.late_handles.set(left);
+    if left == 0 {
+        spare(hub);
+    }
+}
+
+/// Keeps an ended hub, to which nothing on this thread refers any more, for the next thread.
+fn spare(hub: &'static Hub) {
+    SPARE_HUBS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(SpareHub(hub));
 }
 
 macro_rules! watches {

@@ -96,8 +96,12 @@ pub(crate) struct Hub {
     pub(crate) epoch: Cell<u64>,
     received: RefCell<Vec<Message>>,
     pub(crate) is_main_thread: Cell<bool>,
+    /// Join handles that have outlived the hub.
+    pub(crate) late_handles: Cell<usize>,
     /// Set by a stop: listeners accept no more.
     pub(crate) is_stopping: Cell<bool>,
+    /// Set by a stop: until when fibers may end by themselves.
+    pub(crate) stop_deadline: Cell<u64>,
     /// Set by a stop without unwinding: every wait for I/O has timed out.
     pub(crate) is_expired: Cell<bool>,
     /// Set while a drain cancels: what is spawned now is cancelled at once.
@@ -135,7 +139,9 @@ impl Hub {
             epoch: Cell::new(0),
             received: RefCell::new(Vec::new()),
             is_main_thread: Cell::new(false),
+            late_handles: Cell::new(0),
             is_stopping: Cell::new(false),
+            stop_deadline: Cell::new(NEVER),
             is_expired: Cell::new(false),
             is_draining: Cell::new(false),
             root_awaits_drained: Cell::new(false),
@@ -179,8 +185,7 @@ impl Hub {
             .set(driver.reports_peer_shutdown());
         hub.epoch.set(hub.remote.open(driver.notifier()));
         hub.driver.replace(Some(driver));
-        hub.is_main_thread
-            .set(std::thread::current().name() == Some("main"));
+        hub.is_main_thread.set(current::is_main_thread());
         let root = hub.slots.take();
         root.serial.set(hub.take_serial());
         let (guard_depth, guard_place) = current::bare_guard();
@@ -247,6 +252,9 @@ impl Hub {
         let left = self.budget.get();
         self.budget.set(left.wrapping_sub(1));
         if left == 0 {
+            if std::thread::panicking() {
+                cancel::refuse_panic_hook();
+            }
             self.enqueue(fiber);
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
@@ -354,6 +362,11 @@ impl Hub {
     #[inline(never)]
     fn wait_for_work(&self) {
         if self.receive_messages() || self.wake_deferred() {
+            // They may have woken nobody, and more may come for ever: counted like a resume, so that the rest is looked at too.
+            match self.resumes_left.get() {
+                0 => self.glance(),
+                left => self.resumes_left.set(left - 1),
+            }
             return;
         }
         let mut timeout = None;

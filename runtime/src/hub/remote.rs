@@ -61,8 +61,13 @@ pub(crate) enum Message {
 
 impl Coalesce for Message {
     fn coalesce(messages: &mut Vec<Self>) {
-        let mut known = HashSet::new();
+        let (mut known, mut least) = (HashSet::new(), None);
         messages.retain(|message| match message {
+            Self::Stop { grace } => {
+                let says_more = least.is_none_or(|least| *grace < least);
+                least = if says_more { Some(*grace) } else { least };
+                says_more
+            }
             Self::Wake(id) => known.insert((0, *id)),
             Self::Cancel(id) => known.insert((1, *id)),
             _ => true,
@@ -172,8 +177,12 @@ impl Hub {
                 descriptor,
             } => self.release_source(index, generation, &*descriptor),
             Message::Stop { grace } => {
-                self.stop_listening();
-                cancel::limit_root(self, grace);
+                let deadline = self.clock.deadline_after(grace);
+                if !self.is_stopping.get() || deadline < self.stop_deadline.get() {
+                    self.stop_deadline.set(deadline);
+                    cancel::limit_root(self, deadline);
+                    self.stop_listening();
+                }
             }
         }
     }

@@ -215,7 +215,7 @@ impl Hub {
     pub(crate) fn stop_listening(&self) {
         self.is_stopping.set(true);
         self.wake_sources(|source| source.is_listener.get());
-        if self.root_awaits_stop.get() {
+        if self.root_awaits_stop.get() || self.root_awaits_drained.get() {
             wake(self, self.root());
         }
     }

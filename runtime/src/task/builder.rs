@@ -41,7 +41,7 @@ impl Builder {
     /// Gives the fiber a stack of at least `bytes`, its guard page included. Default is 128 KiB.
     ///
     /// Rounded up to a multiple of 64 KiB. It is address space: memory is used page by page as the stack grows. A hub knows
-    /// up to 255 sizes.
+    /// up to 255 sizes, those of an earlier hub included whose memory it uses again.
     pub fn stack_size(mut self, bytes: usize) -> Self {
         self.stack_bytes = Some(bytes);
         self

@@ -109,11 +109,13 @@ pub fn park() {
     match running_fiber() {
         Some(fiber) => {
             let calm = cancel::is_calm();
-            if !take_unpark(fiber) {
-                hub::park(fiber, Wait::Park);
-                take_unpark(fiber);
+            if take_unpark(fiber) {
+                return;
             }
-            cancel::throw_after_wait(fiber, calm);
+            hub::park(fiber, Wait::Park);
+            if !take_unpark(fiber) {
+                cancel::throw_after_wait(fiber, calm);
+            }
         }
         None => park_thread(None),
     }
@@ -129,11 +131,13 @@ pub fn park_timeout(timeout: Duration) {
     match (existing_hub(), running_fiber()) {
         (Some(hub), Some(fiber)) => {
             let calm = cancel::is_calm();
-            if !take_unpark(fiber) {
-                hub::park_until(hub, fiber, Wait::Park, hub.clock.deadline_after(timeout));
-                take_unpark(fiber);
+            if take_unpark(fiber) {
+                return;
             }
-            cancel::throw_after_wait(fiber, calm);
+            hub::park_until(hub, fiber, Wait::Park, hub.clock.deadline_after(timeout));
+            if !take_unpark(fiber) {
+                cancel::throw_after_wait(fiber, calm);
+            }
         }
         _ => park_thread(Some(timeout)),
     }

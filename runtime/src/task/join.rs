@@ -11,6 +11,7 @@ use crate::fiber::slot::{Rare, Wait, flag};
 use crate::fiber::store;
 use crate::hub::cancel;
 use crate::hub::current;
+use crate::hub::end;
 use crate::hub::{Hub, park};
 
 /// Owns the right to a fiber's result. Dropping it detaches the fiber.
@@ -131,6 +132,9 @@ impl<T> Drop for JoinHandle<T> {
             let rare = take_rare(self.fiber);
             // The slot goes back before the value or a payload is dropped: their destructors may do anything, even end the hub.
             self.hub.release(self.fiber);
+            if self.hub.late_handles.get() > 0 {
+                end::drop_late_handle(self.hub);
+            }
             drop(rare);
             drop(value);
         }

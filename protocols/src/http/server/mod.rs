@@ -80,9 +80,11 @@ impl Server {
                 Err(error) => return Err(error),
             };
             let (config, handler) = (Rc::clone(&config), Rc::clone(&handler));
-            drop(crate::spawn(move || {
-                serve_one(connection, &config, &*handler)
-            }));
+            let serve = move || serve_one(connection, &config, &*handler);
+            if crate::Builder::new().spawn(serve).map(drop).is_err() {
+                // No stack for one more: this connection was dropped with its closure. Others may end meanwhile.
+                crate::sleep(RETRY_TIME);
+            }
         }
     }
 
@@ -157,6 +159,9 @@ impl RunningServer {
         self.running.join()
     }
 }
+
+/// How long to wait for a stack.
+const RETRY_TIME: Duration = Duration::from_millis(100);
 
 /// The listener was closed or the hub stops: no error of the server's.
 fn is_end(error: &io::Error) -> bool {

@@ -122,13 +122,14 @@ fn is_unknown_call(error: &io::Error) -> bool {
 
 impl Driver for EpollDriver {
     fn add(&self, descriptor: BorrowedFd<'_>, token: u64) -> io::Result<()> {
-        let interest = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        Ok(epoll::add(
-            &self.epoll,
-            descriptor,
-            EventData::new_u64(token),
-            interest,
-        )?)
+        let interest =
+            EventFlags::IN | EventFlags::OUT | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
+        let data = EventData::new_u64(token);
+        Ok(match epoll::add(&self.epoll, descriptor, data, interest) {
+            // A descriptor of this number and file was closed while a duplicate kept the file open, so it was not forgotten.
+            Err(Errno::EXIST) => epoll::modify(&self.epoll, descriptor, data, interest),
+            result => result,
+        }?)
     }
 
     fn remove(&self, descriptor: BorrowedFd<'_>) {
@@ -143,7 +144,10 @@ impl Driver for EpollDriver {
             if token == NOTIFY_TOKEN {
                 continue;
             }
-            let closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+            // Urgent data counts: a read stops in front of it, so a short one has not drained the socket.
+            let closed = flags.intersects(
+                EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI,
+            );
             report(Event {
                 token,
                 readable: closed || flags.intersects(EventFlags::IN | EventFlags::PRI),
