@@ -130,7 +130,10 @@ fn hubs_are_used_again(round: impl Fn()) {
     let before = resident_kibibytes();
     (0..1000).for_each(|_| round());
     let more = resident_kibibytes().saturating_sub(before);
-    println!("little more: {}", more < 10_000);
+    // AddressSanitizer keeps what was freed, so that growth tells nothing.
+    let is_sanitized = std::env::var_os("ASAN_OPTIONS").is_some();
+    eprintln!("{more} KiB more");
+    println!("little more: {}", more < 10_000 || is_sanitized);
 }
 
 /// An ordinary supervisor: it takes a cancel for a failure of what it runs.
