@@ -21,17 +21,20 @@ fn app(request: &mut Request<'_>) -> Response {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments::parse("127.0.0.1:8080")?;
     let server = Server::new();
+    let refused = |error| format!("{}: {error}", arguments.address);
     let hubs = match arguments.hubs {
         Some(1) => {
             // One hub needs no thread of its own: this thread's serves.
-            let listener = TcpListener::bind(arguments.address)?;
+            let listener = TcpListener::bind(arguments.address).map_err(refused)?;
             announce(listener.local_addr()?);
             return Ok(server.serve(listener, app)?);
         }
         Some(count) => Hubs::new(HubsConfig::new().count(count)),
         None => Hubs::default(),
     };
-    let running = server.start(hubs, arguments.address, || app)?;
+    let running = server
+        .start(hubs, arguments.address, || app)
+        .map_err(refused)?;
     announce(running.address());
     Ok(running.join()?)
 }

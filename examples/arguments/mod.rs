@@ -9,7 +9,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn parse(default_address: &str) -> Result<Arguments, String> {
-    const USAGE: &str = "usage: [PORT|ADDRESS:PORT] [--hubs N]";
+    const USAGE: &str = "usage: [PORT|IP:PORT] [--hubs N]";
     let mut parsed = Arguments {
         address: default_address.parse().map_err(|_| USAGE)?,
         hubs: None,

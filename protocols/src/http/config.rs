@@ -75,7 +75,8 @@ impl Config {
     /// Limits a request body to this many bytes; a longer one is answered 413 before any of it is kept.
     ///
     /// Default is 1 MiB; 0 refuses every body. Bodies are buffered whole, so a peer can make a connection hold this much. The
-    /// buffer grows as the body arrives, never by what its `Content-Length` promises.
+    /// buffer grows as the body arrives, never by what its `Content-Length` promises. Clients that send `Expect: 100-continue`
+    /// with large bodies, as curl does, are refused with 417 whatever the limit is.
     #[must_use]
     pub fn body_bytes_max(mut self, bytes: usize) -> Self {
         // A length that overflows when the head is added could not be buffered on any machine.

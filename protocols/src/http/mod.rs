@@ -15,7 +15,7 @@
 //! - Chunked bodies and streaming: request bodies are buffered whole up to [`Config::body_bytes_max`], response bodies are in
 //!   memory. A request with `Transfer-Encoding` is refused with 501 and the connection ends.
 //! - `Expect: 100-continue` is refused with 417 and the connection ends. RFC 9110 section 10.1.1 has clients repeat the request
-//!   without it; not all do.
+//!   without it; not all do. curl 7.88, which sends it with bodies over 1 MiB, does not: give it `-H Expect:`.
 //! - `CONNECT` is refused with 501 and the connection ends. `Upgrade` is ignored, as RFC 9110 section 7.8 lets a server do.
 //! - Limits on the time of a whole request: a [`Server`] limits each single wait for the peer.
 //!

@@ -19,6 +19,7 @@ const RUN_UNWIND_TIME: Duration = Duration::from_secs(5);
 
 /// Ends this thread's fibers: waits up to `grace` for them to end by themselves, then cancels those that are left and waits
 /// once more as long, at least a second, for them to unwind. What they spawn while they unwind is cancelled before it runs.
+/// Listeners go on accepting: close them before, or who waits in `accept` uses up the grace.
 ///
 /// To be called by the root fiber: from `main`, or a thread's own function. When it returns `Ok` no fiber is left, and all
 /// that fibers owned has been dropped. Their memory goes back to the system in batches as they end. Under `panic = "abort"`

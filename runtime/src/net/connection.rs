@@ -11,6 +11,76 @@ use super::{TcpListener, TcpStream};
 /// An ordered stream of bytes both ways, usable through a shared reference: one fiber reads while another writes.
 ///
 /// A protocol written against it runs over TCP and over whatever else implements it.
+///
+/// A wrapper passes calls on by path, as below: [`TcpStream`] and [`TcpListener`] have methods of their own by the same names,
+/// with std's signatures. Theirs refuse a timeout of zero, and their `accept` does not set `TCP_NODELAY`.
+///
+/// # Examples
+///
+/// Connections that count what is read:
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::io::{self, Read, Write};
+/// use std::net::{Shutdown, SocketAddr};
+/// use std::rc::Rc;
+/// use std::time::{Duration, Instant};
+/// use kapok::net::{Connection, Listener, TcpListener, TcpStream};
+///
+/// struct Counting { stream: TcpStream, bytes: Rc<Cell<usize>> }
+///
+/// impl Read for &Counting {
+///     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+///         let count = (&self.stream).read(buffer)?;
+///         self.bytes.set(self.bytes.get() + count);
+///         Ok(count)
+///     }
+/// }
+///
+/// impl Write for &Counting {
+///     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { (&self.stream).write(bytes) }
+///     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// }
+///
+/// impl Read for Counting {
+///     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> { (&*self).read(buffer) }
+/// }
+///
+/// impl Write for Counting {
+///     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> { (&*self).write(bytes) }
+///     fn flush(&mut self) -> io::Result<()> { Ok(()) }
+/// }
+///
+/// impl Connection for Counting {
+///     fn shared(&self) -> impl Read + Write + '_ { self }
+///     fn set_read_timeout(&self, timeout: Option<Duration>) { Connection::set_read_timeout(&self.stream, timeout) }
+///     fn set_write_timeout(&self, timeout: Option<Duration>) { Connection::set_write_timeout(&self.stream, timeout) }
+///     fn set_read_deadline(&self, deadline: Option<Instant>) { Connection::set_read_deadline(&self.stream, deadline) }
+///     fn set_write_deadline(&self, deadline: Option<Instant>) { Connection::set_write_deadline(&self.stream, deadline) }
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> { Connection::shutdown(&self.stream, how) }
+///     fn close(&self) { Connection::close(&self.stream) }
+///     fn peer(&self) -> Option<SocketAddr> { Connection::peer(&self.stream) }
+/// }
+///
+/// struct CountingListener { listener: TcpListener, bytes: Rc<Cell<usize>> }
+///
+/// impl Listener for CountingListener {
+///     type Connection = Counting;
+///
+///     fn accept(&self) -> io::Result<Counting> {
+///         Ok(Counting { stream: Listener::accept(&self.listener)?, bytes: Rc::clone(&self.bytes) })
+///     }
+/// }
+///
+/// let bytes = Rc::new(Cell::new(0));
+/// let listener = CountingListener { listener: TcpListener::bind("127.0.0.1:0")?, bytes: Rc::clone(&bytes) };
+/// let mut client = TcpStream::connect(listener.listener.local_addr()?)?;
+/// client.write_all(b"hello")?;
+/// let mut buffer = [0; 8];
+/// assert_eq!(listener.accept()?.read(&mut buffer)?, 5);
+/// assert_eq!(bytes.get(), 5);
+/// # Ok::<(), io::Error>(())
+/// ```
 pub trait Connection: Read + Write + 'static {
     /// A reader and writer that needs no exclusive access, such as `&TcpStream`.
     fn shared(&self) -> impl Read + Write + '_;
