@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use programs::{Example, example_path, run};
 use watchdog::Watchdog;
@@ -101,6 +102,52 @@ fn fibers_sleep_where_the_kernel_has_no_nanosecond_timeouts() {
     }
 }
 
+/// The connection stays in the system's queue, and no new event tells of it.
+#[test]
+fn an_accept_that_wants_for_something_is_tried_again_and_told_once() {
+    for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"] {
+        let told = serve_after_a_failed_accept(error);
+        assert_eq!(told.matches("cannot accept").count(), 1, "{error}: {told}");
+    }
+}
+
+#[test]
+fn an_accept_that_a_peer_made_fail_is_passed_over() {
+    for error in [
+        "ECONNABORTED",
+        "EPROTO",
+        "ENETDOWN",
+        "EHOSTUNREACH",
+        "EINTR",
+    ] {
+        assert_eq!(serve_after_a_failed_accept(error), "", "{error}");
+    }
+}
+
+/// Lets the first accept of a connection fail, has that connection served, and returns what the server printed as errors.
+fn serve_after_a_failed_accept(error: &str) -> String {
+    let _watchdog = Watchdog::new("failed accept");
+    let errors = TraceFile::new(&format!("{error}-errors"));
+    // The first call of all finds nobody.
+    let inject = format!("inject=accept4:error={error}:when=2");
+    let mut server = Traced::start_with("echo", |strace| {
+        let file = std::fs::File::create(&errors.0).unwrap();
+        strace.args(["-e", &inject]).stderr(file);
+    });
+    let mut stream = TcpStream::connect(server.example.address).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+    server.end();
+    let calls = server.trace.lines();
+    assert!(
+        calls.iter().any(|line| line.contains("(INJECTED)")),
+        "{error}: {calls:#?}"
+    );
+    errors.lines().concat()
+}
+
 /// An example under strace, ended when dropped.
 struct Traced {
     example: Example,
@@ -109,9 +156,14 @@ struct Traced {
 
 impl Traced {
     fn start(name: &str) -> Self {
+        Self::start_with(name, |_| ())
+    }
+
+    fn start_with(name: &str, configure: impl FnOnce(&mut Command)) -> Self {
         let trace = TraceFile::new(name);
         let mut strace = Command::new("strace");
         strace.env_remove("KAPOK_DRIVER");
+        configure(&mut strace);
         strace
             .args(["-f", "-o"])
             .arg(&trace.0)
@@ -152,7 +204,9 @@ struct TraceFile(PathBuf);
 
 impl TraceFile {
     fn new(name: &str) -> Self {
-        let name = format!("kapok-{name}-{}.strace", std::process::id());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("kapok-{name}-{}-{number}.strace", std::process::id());
         Self(std::env::temp_dir().join(name))
     }
 
