@@ -11,6 +11,19 @@ struct End {
     stderr: String,
 }
 
+impl End {
+    #[track_caller]
+    fn check(&self, code: Option<i32>, stdout: &str) {
+        let seen = (self.code, self.stdout.as_str());
+        assert_eq!(seen, (code, stdout), "{}", self.stderr);
+    }
+
+    #[track_caller]
+    fn check_told(&self, told: &str) {
+        assert!(self.stderr.contains(told), "{}", self.stderr);
+    }
+}
+
 fn run(program: &str, arguments: &[&str]) -> End {
     use std::os::unix::process::ExitStatusExt;
     let Output {
@@ -95,17 +108,8 @@ fn a_fiber_can_exit_the_process() {
 #[test]
 fn a_thread_that_ends_names_the_fibers_it_leaves() {
     let end = ends("thread_ends");
-    assert_eq!(
-        (end.code, end.stdout.as_str()),
-        (Some(0), "joined\n"),
-        "{}",
-        end.stderr
-    );
-    assert!(
-        end.stderr.contains("a thread ended with 1 fibers"),
-        "{}",
-        end.stderr
-    );
+    end.check(Some(0), "joined\n");
+    end.check_told("a thread ended with 1 fibers");
     assert!(
         end.stderr.contains("'forgotten'") && end.stderr.contains("ends.rs"),
         "{}",
@@ -117,29 +121,15 @@ fn a_thread_that_ends_names_the_fibers_it_leaves() {
 #[test]
 fn a_fiber_inside_a_thread_local_is_never_resumed_after_it_is_destroyed() {
     let end = ends("thread_local_is_used");
-    assert_eq!(
-        (end.code, end.stdout.as_str()),
-        (Some(0), "data destroyed\njoined\n"),
-        "{}",
-        end.stderr
-    );
+    end.check(Some(0), "data destroyed\njoined\n");
 }
 
 /// The same, if it is the user's destructor that drains.
 #[test]
 fn a_thread_local_that_drains_finds_no_hub() {
     let end = ends("thread_local_drains");
-    assert_eq!(
-        (end.code, end.stdout.as_str()),
-        (Some(0), "data destroyed\ndrained: true\njoined\n"),
-        "{}",
-        end.stderr
-    );
-    assert!(
-        end.stderr.contains("a thread ended with 1 fibers"),
-        "{}",
-        end.stderr
-    );
+    end.check(Some(0), "data destroyed\ndrained: true\njoined\n");
+    end.check_told("a thread ended with 1 fibers");
 }
 
 #[test]
@@ -182,12 +172,7 @@ fn a_destructor_of_the_thread_gets_no_new_hub() {
 fn a_server_without_descriptors_says_so_once_and_goes_on() {
     let _watchdog = Watchdog::new("few descriptors");
     let end = run(env!("CARGO_BIN_EXE_few_descriptors"), &[]);
-    assert_eq!(
-        (end.code, end.stdout.as_str()),
-        (Some(0), "all served\n"),
-        "{}",
-        end.stderr
-    );
+    end.check(Some(0), "all served\n");
     assert_eq!(
         end.stderr.matches("cannot accept").count(),
         1,

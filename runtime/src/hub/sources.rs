@@ -33,8 +33,8 @@ pub(crate) struct Source {
     pub(crate) references: Cell<u32>,
     /// Accepts connections: a stopping hub ends its waits.
     pub(crate) is_listener: Cell<bool>,
-    /// The peer shut down or hung up: it stays readable whatever a short read suggests.
-    closed: Cell<bool>,
+    /// It stays readable whatever a short read suggests: see [`Event::hides_rest`].
+    hides_rest: Cell<bool>,
     read: Interest,
     write: Interest,
 }
@@ -55,7 +55,7 @@ impl SlabCell for Source {
             generation: Cell::new(0),
             references: Cell::new(0),
             is_listener: Cell::new(false),
-            closed: Cell::new(false),
+            hides_rest: Cell::new(false),
             read: Interest::default(),
             write: Interest::default(),
         }
@@ -71,7 +71,7 @@ impl Source {
     pub(super) fn reset(&self) {
         self.references.set(1);
         self.is_listener.set(false);
-        self.closed.set(false);
+        self.hides_rest.set(false);
         self.read.ready.set(false);
         self.write.ready.set(false);
     }
@@ -96,10 +96,10 @@ impl Source {
         self.interest(direction).ready.set(false);
     }
 
-    /// A read returned less than asked for: nothing is left, unless the end of the stream is.
+    /// A read returned less than asked for: nothing is left, unless an event said otherwise.
     #[inline(always)]
     pub(crate) fn drained(&self) {
-        self.read.ready.set(self.closed.get());
+        self.read.ready.set(self.hides_rest.get());
     }
 
     #[inline(always)]
@@ -252,8 +252,8 @@ impl Hub {
         if source.generation.get() != generation || source.references.get() == 0 {
             return;
         }
-        if event.closed {
-            source.closed.set(true);
+        if event.hides_rest {
+            source.hides_rest.set(true);
         }
         if event.readable {
             source.read.report(self);

@@ -58,7 +58,8 @@ impl Server {
     /// Serves connections on this thread's hub, each in a fiber of its own, until the listener is closed or the hub stops.
     ///
     /// Connections that are open then are not waited for. The handler is shared by all fibers of the hub and need not be
-    /// `Send`. When it panics its connection ends, and no other.
+    /// `Send`. When it panics its connection ends, and no other. While there is no stack for one more fiber, new connections are
+    /// closed without an answer, ten a second at most.
     ///
     /// # Errors
     ///

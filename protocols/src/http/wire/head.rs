@@ -66,19 +66,16 @@ impl HeadParser {
                 head.read(&input[..end], skipped, fields, config)
                     .map(|()| Parsed::Complete(end))
             }
-            Ok(None) => Ok(Parsed::NeedMore),
-            Err(refusal) => Err(refusal),
+            other => other.map(|_| Parsed::NeedMore),
         };
-        match outcome {
-            Ok(Parsed::Complete(_)) => *self = Self::default(),
-            // Of any fault and one in the request line, the latter comes first.
-            _ => {
-                if let Err(refusal) = self.check_beginning(input, config) {
-                    return Parsed::Refused(refusal);
-                }
-            }
+        if let Ok(Parsed::Complete(end)) = outcome {
+            *self = Self::default();
+            return Parsed::Complete(end);
         }
-        outcome.unwrap_or_else(Parsed::Refused)
+        // Of any fault and one in the request line, the latter comes first.
+        self.check_beginning(input, config)
+            .and(outcome)
+            .unwrap_or_else(Parsed::Refused)
     }
 
     /// Checks as much as there is of the request line.

@@ -99,7 +99,8 @@ impl EpollDriver {
             i32::try_from(rounded_up).unwrap_or(i32::MAX)
         });
         let room = self.events.spare_capacity_mut();
-        // SAFETY: as above; this is the same call with another kind of timeout.
+        // SAFETY: the descriptor is an open epoll; the room has its length; the timeout is a number; the signal mask may be null,
+        // and its size is then not looked at.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait,
@@ -144,15 +145,13 @@ impl Driver for EpollDriver {
             if token == NOTIFY_TOKEN {
                 continue;
             }
-            // Urgent data counts: a read stops in front of it, so a short one has not drained the socket.
-            let closed = flags.intersects(
-                EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR | EventFlags::PRI,
-            );
+            let closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
+            let urgent = flags.contains(EventFlags::PRI);
             report(Event {
                 token,
-                readable: closed || flags.intersects(EventFlags::IN | EventFlags::PRI),
+                readable: closed || urgent || flags.contains(EventFlags::IN),
                 writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
-                closed,
+                hides_rest: closed || urgent,
             });
         }
         Ok(())

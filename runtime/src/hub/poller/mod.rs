@@ -41,8 +41,9 @@ pub(crate) struct Event {
     pub(crate) token: u64,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
-    /// The peer shut down, hung up, or there is an error: reads will not block any more.
-    pub(crate) closed: bool,
+    /// A short read need not have drained the descriptor: behind it may be the end of the stream or an error, or bytes that
+    /// follow urgent ones, in front of which a read stops.
+    pub(crate) hides_rest: bool,
 }
 
 /// No source has this token.

@@ -59,7 +59,7 @@ impl Driver for PollingDriver {
                 token: event.key as u64,
                 readable: event.readable || closed,
                 writable: event.writable || closed,
-                closed,
+                hides_rest: closed,
             });
         }
         Ok(())
