@@ -12,8 +12,8 @@ use super::{TcpListener, TcpStream};
 ///
 /// A protocol written against it runs over TCP and over whatever else implements it.
 ///
-/// A wrapper passes calls on by path, as below: [`TcpStream`] and [`TcpListener`] have methods of their own by the same names,
-/// with std's signatures. Theirs refuse a timeout of zero, and their `accept` does not set `TCP_NODELAY`.
+/// A wrapper of a listener passes `accept` on by path, as below: [`TcpListener`] has a method of its own by that name, with std's
+/// signature, which does not set `TCP_NODELAY`.
 ///
 /// # Examples
 ///
@@ -53,13 +53,13 @@ use super::{TcpListener, TcpStream};
 ///
 /// impl Connection for Counting {
 ///     fn shared(&self) -> impl Read + Write + '_ { self }
-///     fn set_read_timeout(&self, timeout: Option<Duration>) { Connection::set_read_timeout(&self.stream, timeout) }
-///     fn set_write_timeout(&self, timeout: Option<Duration>) { Connection::set_write_timeout(&self.stream, timeout) }
-///     fn set_read_deadline(&self, deadline: Option<Instant>) { Connection::set_read_deadline(&self.stream, deadline) }
-///     fn set_write_deadline(&self, deadline: Option<Instant>) { Connection::set_write_deadline(&self.stream, deadline) }
-///     fn shutdown(&self, how: Shutdown) -> io::Result<()> { Connection::shutdown(&self.stream, how) }
-///     fn close(&self) { Connection::close(&self.stream) }
-///     fn peer(&self) -> Option<SocketAddr> { Connection::peer(&self.stream) }
+///     fn limit_read(&self, timeout: Option<Duration>) { self.stream.limit_read(timeout) }
+///     fn limit_write(&self, timeout: Option<Duration>) { self.stream.limit_write(timeout) }
+///     fn set_read_deadline(&self, deadline: Option<Instant>) { self.stream.set_read_deadline(deadline) }
+///     fn set_write_deadline(&self, deadline: Option<Instant>) { self.stream.set_write_deadline(deadline) }
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> { self.stream.shutdown(how) }
+///     fn close(&self) { self.stream.close() }
+///     fn peer(&self) -> Option<SocketAddr> { self.stream.peer() }
 /// }
 ///
 /// struct CountingListener { listener: TcpListener, bytes: Rc<Cell<usize>> }
@@ -86,10 +86,10 @@ pub trait Connection: Read + Write + 'static {
     fn shared(&self) -> impl Read + Write + '_;
 
     /// How long a read may wait; a time of zero counts as the shortest. Default is for ever.
-    fn set_read_timeout(&self, timeout: Option<Duration>);
+    fn limit_read(&self, timeout: Option<Duration>);
 
     /// How long a write may wait; a time of zero counts as the shortest. Default is for ever.
-    fn set_write_timeout(&self, timeout: Option<Duration>);
+    fn limit_write(&self, timeout: Option<Duration>);
 
     /// When reads must be done; after it they return `TimedOut` instead of waiting.
     fn set_read_deadline(&self, deadline: Option<Instant>);
@@ -133,11 +133,11 @@ impl Connection for TcpStream {
         self
     }
 
-    fn set_read_timeout(&self, timeout: Option<Duration>) {
+    fn limit_read(&self, timeout: Option<Duration>) {
         self.limit_read(timeout);
     }
 
-    fn set_write_timeout(&self, timeout: Option<Duration>) {
+    fn limit_write(&self, timeout: Option<Duration>) {
         self.limit_write(timeout);
     }
 

@@ -173,8 +173,8 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 fn serve_one(connection: impl Connection, config: &Config, handler: &impl Handler) {
-    connection.set_read_timeout(Some(config.idle_timeout));
-    connection.set_write_timeout(Some(config.write_timeout));
+    connection.limit_read(Some(config.idle_timeout));
+    connection.limit_write(Some(config.write_timeout));
     let end = serve_connection(connection.shared(), config, handler, rough_time);
     // What the peer does wrong, and that it goes away, concerns this connection alone.
     if end.is_ok_and(|end| end.must_linger()) {
