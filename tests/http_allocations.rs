@@ -1,9 +1,13 @@
 //! Steady state allocates nothing. Its own binary because it replaces the allocator of the whole process.
 
+#[path = "support/in_memory.rs"]
+mod in_memory;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::time::SystemTime;
+
+use in_memory::InMemory;
 
 use kapok::http::{Config, ConnectionEnd, Request, Response, serve_connection};
 
@@ -75,13 +79,15 @@ fn app(request: &mut Request<'_>) -> Response {
 
 /// Serves `rounds` reads of `request` sixteen times and returns the allocations from the second read to the last.
 fn allocations_after_the_first_batch(request: &str, rounds: usize) -> u64 {
-    let mut peer = Peer {
+    let connection = InMemory::new(Peer {
         batch: request.repeat(16).into_bytes(),
         counts: Vec::with_capacity(rounds),
         written: 0,
-    };
-    let end = serve_connection(&mut peer, &Config::new(), &app, SystemTime::now).expect("served");
+    });
+    let peer = connection.handle();
+    let end = serve_connection(connection, &Config::new(), &app).expect("served");
     assert_eq!(end, ConnectionEnd::PeerClosed);
+    let peer = peer.borrow();
     assert!(peer.written > rounds * 16 * 100);
     peer.counts[rounds - 1] - peer.counts[1]
 }

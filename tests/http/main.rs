@@ -132,7 +132,10 @@ fn what_it_refuses_is_answered_and_closed_without_a_reset() {
     let server = hello_http("1");
     for (request, status) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "400"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "501"),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\nhello",
+            "501",
+        ),
         (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", "505"),
     ] {
         let mut stream = TcpStream::connect(server.address).unwrap();
@@ -140,8 +143,13 @@ fn what_it_refuses_is_answered_and_closed_without_a_reset() {
         // What comes behind must not turn the answer into a reset.
         stream.write_all(&[b'x'; 50_000]).unwrap();
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an end, not a reset");
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        stream
+            .read_to_string(&mut answer)
+            .expect("an end, not a reset");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
         assert!(answer.contains("Connection: close"), "{answer}");
     }
     let mut stream = TcpStream::connect(server.address).unwrap();

@@ -21,6 +21,10 @@ pub enum ServeError {
     Truncated,
     /// Writing to the peer failed, so it may have got a part of an answer or none. The handler ran.
     Write(io::Error),
+    /// The reader that makes the body of a response failed, or gave fewer bytes than it promised. The peer sees the body break off.
+    Body(io::Error),
+    /// The handler started a response and returned, or panicked, before it finished it. The peer sees the body break off.
+    Unfinished,
 }
 
 impl fmt::Display for ServeError {
@@ -29,6 +33,8 @@ impl fmt::Display for ServeError {
             Self::Read(_) => "reading a request failed",
             Self::Truncated => "the peer ended the stream inside a request",
             Self::Write(_) => "writing a response failed",
+            Self::Body(_) => "making the body of a response failed",
+            Self::Unfinished => "the handler did not finish the response it had started",
         })
     }
 }
@@ -36,8 +42,8 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Read(cause) | Self::Write(cause) => Some(cause),
-            Self::Truncated => None,
+            Self::Read(cause) | Self::Write(cause) | Self::Body(cause) => Some(cause),
+            Self::Truncated | Self::Unfinished => None,
         }
     }
 }
@@ -46,9 +52,92 @@ impl From<ServeError> for io::Error {
     /// Gives the error of the stream itself, or [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for a request cut short.
     fn from(error: ServeError) -> Self {
         match error {
-            ServeError::Read(cause) | ServeError::Write(cause) => cause,
+            ServeError::Read(cause) | ServeError::Write(cause) | ServeError::Body(cause) => cause,
             ServeError::Truncated => Self::new(io::ErrorKind::UnexpectedEof, error),
+            ServeError::Unfinished => Self::other(error),
         }
+    }
+}
+
+/// Why the body of a request could not be read.
+///
+/// It turns into the [`Response`](crate::http::Response) that fits, so a handler that returns a `Result` needs nothing but `?`.
+/// Whatever the handler answers, nothing of the connection is parsed after it. Reads through
+/// [`BodyReader`](crate::http::BodyReader) give it inside of an [`io::Error`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// It is not chunked as it should be, or its trailers are wrong: 400 or 431.
+    Malformed(Refusal),
+    /// It is longer than allowed: 413.
+    TooLong {
+        /// How many bytes are allowed.
+        limit: u64,
+    },
+    /// The peer ended the stream inside of it: 400, which it may still be there to read.
+    Truncated,
+    /// The peer sent it too slowly: 408.
+    TimedOut,
+    /// Reading from the peer failed: 400, which hardly gets through.
+    Read(io::Error),
+}
+
+impl BodyError {
+    /// Returns the status that fits.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(refusal) => refusal.status(),
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TimedOut => StatusCode::REQUEST_TIMEOUT,
+            Self::Truncated | Self::Read(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Returns the same error for whoever reads again.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Malformed(refusal) => Self::Malformed(*refusal),
+            Self::TooLong { limit } => Self::TooLong { limit: *limit },
+            Self::Truncated => Self::Truncated,
+            Self::TimedOut => Self::TimedOut,
+            Self::Read(cause) => Self::Read(cause.kind().into()),
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(refusal) => formatter.write_str(refusal.reason()),
+            Self::TooLong { limit } => write!(formatter, "the body is longer than {limit} bytes"),
+            Self::Truncated => formatter.write_str("the peer ended the stream inside the body"),
+            Self::TimedOut => formatter.write_str("the peer sent the body too slowly"),
+            Self::Read(_) => formatter.write_str("reading the body failed"),
+        }
+    }
+}
+
+impl Error for BodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl From<BodyError> for io::Error {
+    /// Gives an error with the `BodyError` inside; its kind tells what it was.
+    fn from(error: BodyError) -> Self {
+        let kind = match &error {
+            BodyError::Malformed(_) => io::ErrorKind::InvalidData,
+            BodyError::TooLong { .. } => io::ErrorKind::FileTooLarge,
+            BodyError::Truncated => io::ErrorKind::UnexpectedEof,
+            BodyError::TimedOut => io::ErrorKind::TimedOut,
+            BodyError::Read(cause) => cause.kind(),
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -70,7 +159,7 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
 
-    /// Returns the status the peer was answered: 400, 413, 414, 417, 431, 501 or 505.
+    /// Returns the status the peer was answered: 400, 408, 414, 417, 431, 501 or 505.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
@@ -119,6 +208,15 @@ mod tests {
             io::Error::from(ServeError::Truncated).kind(),
             io::ErrorKind::UnexpectedEof
         );
+    }
+
+    #[test]
+    fn body_errors_travel_through_io_errors() {
+        let error = io::Error::from(BodyError::TooLong { limit: 9 });
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(error.to_string(), "the body is longer than 9 bytes");
+        let inner = error.downcast::<BodyError>().expect("it is inside");
+        assert_eq!(inner.status(), StatusCode::PAYLOAD_TOO_LARGE);
     }
 
     #[test]

@@ -6,24 +6,21 @@
 //! one read and one write for a whole batch. Request heads stay raw bytes: [`Request::header`] looks into them, and a
 //! [`HeaderMap`] or [`Uri`] is made only for a handler that asks for one.
 //!
+//! The body of a request is read when the handler asks for it, whole by [`Request::read_body`] or piece by piece by
+//! [`Request::body`]. A response has its body in memory, made by a reader ([`Body::from_reader`]), or written by the handler while it
+//! reads ([`Request::start_response`]). [`Response::switch`] and [`Response::tunnel`] hand the stream over.
+//!
 //! What the peer sends is checked strictly, since two programs that disagree on where a request ends can be played against
 //! each other. Bare LF, two `Host` or `Content-Length` fields, `Content-Length` with `Transfer-Encoding`, folded lines and
-//! blanks before a colon are refused with a 4xx or 5xx status. After a refusal nothing of that connection is parsed any more.
-//!
-//! # Not yet
-//!
-//! - Chunked bodies and streaming: request bodies are buffered whole up to [`Config::body_bytes_max`], response bodies are in
-//!   memory. A request with `Transfer-Encoding` is refused with 501 and the connection ends.
-//! - `Expect: 100-continue` is refused with 417 and the connection ends. RFC 9110 section 10.1.1 has clients repeat the request
-//!   without it; not all do. curl 7.88, which sends it with bodies over 1 MiB, does not: give it `-H Expect:`.
-//! - `CONNECT` is refused with 501 and the connection ends. `Upgrade` is ignored, as RFC 9110 section 7.8 lets a server do.
-//! - Limits on the time of a whole request: a [`Server`] limits each single wait for the peer.
+//! blanks before a colon are refused with a 4xx or 5xx status. After a refusal nothing of that connection is parsed any more. All
+//! that a peer can make long, many or slow has a limit in [`Config`].
 //!
 //! # Examples
 //!
 //! ```
-//! use std::time::SystemTime;
+//! use std::io::{Read, Write};
 //! use kapok::http::{self, Config, Request, Response};
+//! use kapok::net::{TcpListener, TcpStream};
 //!
 //! fn app(request: &mut Request<'_>) -> Response {
 //!     match request.path() {
@@ -32,30 +29,29 @@
 //!     }
 //! }
 //!
-//! # struct Peer(std::io::Cursor<&'static [u8]>, Vec<u8>);
-//! # impl std::io::Read for Peer {
-//! #     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> { self.0.read(buffer) }
-//! # }
-//! # impl std::io::Write for Peer {
-//! #     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> { self.1.write(bytes) }
-//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
-//! # }
-//! # fn main() -> Result<(), http::ServeError> {
-//! # let mut stream = Peer(std::io::Cursor::new(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), Vec::new());
-//! let end = http::serve_connection(&mut stream, &Config::new(), &app, SystemTime::now)?;
-//! # assert_eq!(end, http::ConnectionEnd::PeerClosed);
-//! # assert!(stream.1.ends_with(b"Hello, World!"));
-//! # Ok(())
-//! # }
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let mut client = TcpStream::connect(listener.local_addr()?)?;
+//! let (stream, _) = listener.accept()?;
+//! let server = kapok::spawn(move || http::serve_connection(stream, &Config::new(), &app));
+//!
+//! client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("Hello, World!"));
+//! assert_eq!(server.join()??, http::ConnectionEnd::ServerClosed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 pub use config::Config;
-pub use error::{Refusal, ServeError};
+pub use error::{BodyError, Refusal, ServeError};
 pub use request::{RawHeaders, Request};
 pub use response::{Body, Response};
-pub use server::{ConnectionEnd, Handler, RunningServer, Server, serve_connection};
+pub use server::{
+    AccessLog, Answered, BodyReader, BodyWriter, ConnectionEnd, Handler, Observer, RunningServer,
+    Server, Upgraded, serve_connection,
+};
 
 mod config;
 mod error;

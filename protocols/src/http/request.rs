@@ -2,12 +2,18 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
-use super::wire::RequestHead;
+use super::error::BodyError;
+use super::response::Response;
+use super::server::{BodyReader, BodyWriter, Incoming};
+use super::wire::{BodyLength, Persistence, RequestHead, Requested};
+use crate::switchpoint;
 
-/// A request whose head is checked but still the bytes the peer sent.
+/// A request whose head is checked but still the bytes the peer sent, and whose body is read when the handler asks for it.
 ///
 /// Everything that is borrowed from it lives as long as the handler runs. Looking at method, path or a few headers costs no
 /// allocation; [`headers`](Self::headers) and [`uri`](Self::uri) are made on first access.
@@ -15,17 +21,18 @@ use super::wire::RequestHead;
 /// # Examples
 ///
 /// ```
-/// use kapok::http::{Method, Request, Response, StatusCode};
+/// use std::io::{self, Read};
+/// use kapok::http::{BodyError, Method, Request, Response, StatusCode};
 ///
-/// fn app(request: &mut Request<'_>) -> Response {
-///     match (request.method(), request.path()) {
+/// fn app(request: &mut Request<'_>) -> Result<Response, BodyError> {
+///     Ok(match (request.method(), request.path()) {
 ///         (&Method::GET, "/agent") => match request.header("user-agent") {
 ///             Some(agent) => Response::text(String::from_utf8_lossy(agent).into_owned()),
 ///             None => Response::new(StatusCode::NO_CONTENT),
 ///         },
-///         (&Method::POST, "/echo") => Response::bytes(request.body().to_vec()),
+///         (&Method::POST, "/length") => Response::text(request.read_body()?.len().to_string()),
 ///         _ => Response::not_found(),
-///     }
+///     })
 /// }
 /// # let _ = app;
 /// ```
@@ -33,8 +40,12 @@ pub struct Request<'a> {
     head: &'a RequestHead,
     /// The bytes `head` was parsed from.
     bytes: &'a [u8],
-    body: &'a [u8],
     made: &'a MadeParts,
+    incoming: Incoming<'a>,
+    /// The body, if it was read whole.
+    whole: Option<&'a [u8]>,
+    /// What the server makes of the connection.
+    persistence: Persistence,
 }
 
 impl<'a> Request<'a> {
@@ -42,14 +53,17 @@ impl<'a> Request<'a> {
     pub(super) fn new(
         head: &'a RequestHead,
         bytes: &'a [u8],
-        body: &'a [u8],
         made: &'a MadeParts,
+        incoming: Incoming<'a>,
+        persistence: Persistence,
     ) -> Self {
         Self {
             head,
             bytes,
-            body,
             made,
+            incoming,
+            whole: None,
+            persistence,
         }
     }
 
@@ -149,22 +163,217 @@ impl<'a> Request<'a> {
             .get_or_init(|| Uri::try_from(self.target()).unwrap_or_default())
     }
 
-    /// Returns the body, whole.
-    #[inline]
+    /// Returns the other end's address, if the connection has one.
     #[must_use]
-    pub fn body(&self) -> &'a [u8] {
-        self.body
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.incoming.link.stream.peer()
     }
 
-    /// Makes a request of the `http` crate with a copy of everything.
-    #[must_use]
-    pub fn to_http(&self) -> ::http::Request<Vec<u8>> {
-        let mut request = ::http::Request::new(self.body.to_vec());
+    /// Makes a request of the `http` crate with a copy of everything, the whole body included.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_body`](Self::read_body).
+    #[switchpoint(
+        wakes = "the end of the body, or the timeout",
+        cancel = "the rest of the body is not read"
+    )]
+    pub fn to_http(&mut self) -> Result<::http::Request<Vec<u8>>, BodyError> {
+        let mut request = ::http::Request::new(self.read_body()?.to_vec());
         *request.method_mut() = self.method().clone();
         *request.uri_mut() = self.uri().clone();
         *request.version_mut() = self.version();
         *request.headers_mut() = self.headers().clone();
-        request
+        Ok(request)
+    }
+}
+
+/// # The body
+impl<'a> Request<'a> {
+    /// Returns the length of the body that the peer has declared: 0 if there is none, `None` if the body is chunked.
+    #[must_use]
+    pub fn content_length(&self) -> Option<u64> {
+        match self.head.body() {
+            BodyLength::Known(length) => Some(length),
+            BodyLength::Chunked => None,
+        }
+    }
+
+    /// Sets how many bytes the body may have, in the place of [`Config::body_bytes_max`](crate::http::Config::body_bytes_max).
+    pub fn limit_body(&mut self, bytes: u64) {
+        self.incoming.limit(bytes);
+    }
+
+    /// Returns the body, to read it while it comes in.
+    ///
+    /// A peer that waits for `100 Continue` gets it when the body is first read. What is left unread is thrown away after the
+    /// answer, or the connection ends, see [`Config::drain_bytes_max`](crate::http::Config::drain_bytes_max).
+    pub fn body(&mut self) -> BodyReader<'_> {
+        BodyReader::new(self.incoming.lend())
+    }
+
+    /// Reads the body to its end and returns all of it that was not read before, and the same again if asked again.
+    ///
+    /// A short body with a `Content-Length` stands in the connection's buffer and costs nothing; a longer one is copied.
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than allowed, malformed, cut short or too slow. The error turns into the [`Response`] that fits.
+    #[switchpoint(
+        wakes = "the end of the body, or the timeout",
+        cancel = "the rest of the body is not read"
+    )]
+    #[inline]
+    pub fn read_body(&mut self) -> Result<&'a [u8], BodyError> {
+        if self.head.body() == BodyLength::Known(0) {
+            return Ok(&[]);
+        }
+        self.read_some_body()
+    }
+
+    #[inline(never)]
+    fn read_some_body(&mut self) -> Result<&'a [u8], BodyError> {
+        if let Some(whole) = self.whole {
+            return Ok(whole);
+        }
+        let whole = match self.incoming.take_room()? {
+            Some(whole) => whole,
+            None => {
+                let mut bytes = Vec::new();
+                self.incoming.read_whole(&mut bytes)?;
+                self.made.body.get_or_init(|| bytes)
+            }
+        };
+        self.whole = Some(whole);
+        Ok(whole)
+    }
+
+    /// Returns the trailers behind a chunked body that was read to its end, if there were any.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.incoming.trailers()
+    }
+}
+
+impl Request<'_> {
+    /// Throws away what is left of the body and already here.
+    #[inline]
+    pub(super) fn skip_buffered_body(&mut self) {
+        if !self.incoming.body.is_ended() {
+            self.incoming.skip_buffered();
+        }
+    }
+}
+
+/// # Answering before returning
+impl Request<'_> {
+    /// Sends an informational response (1xx), such as 103 with `Link` headers, before the final one. A client of HTTP/1.0, which
+    /// knows of none, gets nothing.
+    ///
+    /// `100 Continue` is sent by itself when the body is read.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a status that is not informational, or that is 101; what the stream says if writing fails.
+    #[switchpoint(
+        wakes = "room in the system's buffer, or the timeout",
+        cancel = "a part may have been written"
+    )]
+    pub fn send_informational(&mut self, response: &Response) -> io::Result<()> {
+        let status = response.status();
+        if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            let reason = format!("{status} is not an informational response");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        if self.version() == Version::HTTP_10 {
+            return Ok(());
+        }
+        let mut output = self.incoming.output.borrow_mut();
+        output.check_not_started()?;
+        output.push_informational(response);
+        output.send(self.incoming.link)
+    }
+
+    /// Sends the head of `response` and returns the request's body, to read, and the response's, to write: both may go on at once.
+    ///
+    /// The body of `response` must be empty. If it has a `Content-Length` header so many bytes must be written; else the body is
+    /// chunked, and to an HTTP/1.0 client its end is the connection's. The handler must return what
+    /// [`BodyWriter::finish`] gives; the response is broken off if it returns anything else.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the response has a body or a status of 1xx, or if one was started before; what the stream says if writing
+    /// fails.
+    ///
+    /// # Examples
+    ///
+    /// A handler that sends back what it gets while it comes in:
+    ///
+    /// ```
+    /// use std::io;
+    /// use kapok::http::{Request, Response};
+    ///
+    /// fn echo(request: &mut Request<'_>) -> io::Result<Response> {
+    ///     let (mut body, mut writer) = request.start_response(Response::bytes(""))?;
+    ///     io::copy(&mut body, &mut writer)?;
+    ///     writer.finish()
+    /// }
+    /// # let _ = echo;
+    /// ```
+    #[switchpoint(
+        wakes = "room in the system's buffer, or the timeout",
+        cancel = "a part may have been written"
+    )]
+    pub fn start_response(
+        &mut self,
+        response: Response,
+    ) -> io::Result<(BodyReader<'_>, BodyWriter<'_>)> {
+        let reason = match response.status().is_informational() {
+            true => "an informational response cannot be started",
+            false => "a response that is started has its body written",
+        };
+        if response.status().is_informational() || !response.body().is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        let (link, output) = (self.incoming.link, self.incoming.output);
+        output.borrow().check_not_started()?;
+        // After the head it would be too late.
+        self.incoming.send_continue();
+        let requested = Requested {
+            method: self.head.method(),
+            version: self.head.version(),
+            persistence: self.persistence,
+        };
+        let mut started = output.borrow_mut();
+        started.start(&response, response.declared_length(), requested);
+        if !self.incoming.body.is_ended() {
+            // The peer may wait for it before it sends more of the body.
+            started.send(link)?;
+        }
+        drop(started);
+        let takes_trailers = self.takes_trailers();
+        let writer = BodyWriter::new(output, link, takes_trailers);
+        Ok((BodyReader::new(self.incoming.lend()), writer))
+    }
+
+    /// Returns the protocols that the peer offers to go on with, in the order it likes them; none if the request cannot be upgraded,
+    /// since it is HTTP/1.0, has a body, or does not say `Connection: upgrade`.
+    ///
+    /// See [`Response::switch`].
+    pub fn upgrades(&self) -> impl Iterator<Item = &str> {
+        let offered = self.head.offers_upgrade();
+        self.raw_headers()
+            .filter(move |(name, _)| offered && name.eq_ignore_ascii_case("upgrade"))
+            .filter_map(|(_, value)| str::from_utf8(value).ok())
+            .flat_map(|value| value.split(',').map(str::trim))
+            .filter(|protocol| !protocol.is_empty())
+    }
+
+    fn takes_trailers(&self) -> bool {
+        let is_trailers = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"trailers");
+        self.raw_headers()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(header::TE.as_str()))
+            .any(|(_, value)| value.split(|byte| *byte == b',').any(is_trailers))
     }
 }
 
@@ -177,7 +386,7 @@ impl fmt::Debug for Request<'_> {
             .field("target", &self.target())
             .field("version", &self.version())
             .field("header_count", &self.head.field_count())
-            .field("body_bytes", &self.body.len())
+            .field("content_length", &self.content_length())
             .finish_non_exhaustive()
     }
 }
@@ -224,6 +433,8 @@ pub(super) struct MadeParts {
     uri: OnceCell<Uri>,
     /// The emptied map of an earlier request, for its allocation.
     spare: RefCell<HeaderMap>,
+    /// A whole body that had no place in the connection's buffer.
+    body: OnceCell<Vec<u8>>,
 }
 
 impl MadeParts {
@@ -237,23 +448,29 @@ impl MadeParts {
         if self.uri.get().is_some() {
             self.uri = OnceCell::new();
         }
+        if self.body.get().is_some() {
+            self.body = OnceCell::new();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::http::Config;
-    use crate::http::wire::{HeadParser, Parsed};
+    use std::cell::Cell;
 
-    fn with_request<T>(input: &str, look: impl FnOnce(&Request<'_>) -> T) -> T {
-        let mut head = RequestHead::new();
-        let parsed = HeadParser::default().parse(input.as_bytes(), &Config::new(), &mut head);
-        let Parsed::Complete(end) = parsed else {
-            panic!("{parsed:?}")
+    use super::*;
+    use crate::http::server::testing::{Peer, serve};
+
+    /// Has the request that `input` begins with looked at by a handler.
+    fn with_request<T>(input: &str, look: impl Fn(&mut Request<'_>) -> T) -> T {
+        let seen = RefCell::new(None);
+        let handler = |request: &mut Request<'_>| {
+            *seen.borrow_mut() = Some(look(request));
+            StatusCode::OK
         };
-        let (bytes, body) = input.as_bytes().split_at(end);
-        look(&Request::new(&head, bytes, body, &MadeParts::default()))
+        let mut peer = Peer::new([input]);
+        serve(&mut peer, &handler).expect("served");
+        seen.into_inner().expect("the request was handled")
     }
 
     #[test]
@@ -269,7 +486,9 @@ mod tests {
             assert_eq!(request.header("x-A"), Some(&b"1"[..]));
             assert_eq!(request.header("empty"), Some(&b""[..]));
             assert_eq!(request.header("absent"), None);
-            assert_eq!(request.body(), b"hi");
+            assert_eq!(request.content_length(), Some(2));
+            assert_eq!(request.read_body().expect("it is whole"), b"hi");
+            assert_eq!(request.read_body().expect("again"), b"hi");
             assert_eq!(request.raw_headers().len(), 5);
             assert_eq!(request.raw_headers().nth(2), Some(("x-a", &b"2"[..])));
         });
@@ -277,7 +496,7 @@ mod tests {
 
     #[test]
     fn path_and_host_follow_the_form_of_the_target() {
-        for (line, path, query, host) in [
+        for (line, path, query, field) in [
             ("GET / HTTP/1.1", "/", None, "field"),
             ("GET /? HTTP/1.1", "/", Some(""), "field"),
             ("OPTIONS * HTTP/1.1", "*", None, "field"),
@@ -285,15 +504,16 @@ mod tests {
                 "GET http://target:8/a?b HTTP/1.1",
                 "/a",
                 Some("b"),
-                "target:8",
+                "TARGET:8",
             ),
             ("GET http://target HTTP/1.1", "/", None, "target"),
             ("GET http://target?b HTTP/1.1", "/", Some("b"), "target"),
         ] {
-            with_request(&format!("{line}\r\nHost: field\r\n\r\n"), |request| {
+            with_request(&format!("{line}\r\nHost: {field}\r\n\r\n"), |request| {
                 assert_eq!(request.path(), path, "{line}");
                 assert_eq!(request.query(), query, "{line}");
-                assert_eq!(request.host(), Some(host), "{line}");
+                let host = request.host().expect("there is one");
+                assert!(host.eq_ignore_ascii_case(field), "{line}");
             });
         }
         with_request("GET / HTTP/1.0\r\n\r\n", |request| {
@@ -307,7 +527,7 @@ mod tests {
             "PATCH http://h/a?b HTTP/1.0\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 2\r\n\r\nhi";
         let request = with_request(input, |request| {
             assert!(std::ptr::eq(request.headers(), request.headers()));
-            request.to_http()
+            request.to_http().expect("the body is whole")
         });
         assert_eq!(request.method(), Method::PATCH);
         assert_eq!(request.uri(), "http://h/a?b");
@@ -319,41 +539,24 @@ mod tests {
 
     #[test]
     fn maps_take_every_name_and_value_that_passes() {
+        let counted = Cell::new(0);
+        let handler = |request: &mut Request<'_>| {
+            assert_eq!(request.headers().len(), 1, "{request:?}");
+            counted.set(counted.get() + 1);
+        };
         for byte in 0..=u8::MAX {
             for (before, after) in [("a", "b: c"), ("a: b", "c")] {
                 let mut input = format!("GET / HTTP/1.0\r\n{before}").into_bytes();
                 input.push(byte);
                 input.extend_from_slice(format!("{after}\r\n\r\n").as_bytes());
-                let mut head = RequestHead::new();
-                let parsed = HeadParser::default().parse(&input, &Config::new(), &mut head);
-                if parsed == Parsed::Complete(input.len()) {
-                    let made = MadeParts::default();
-                    assert_eq!(
-                        Request::new(&head, &input, b"", &made).headers().len(),
-                        1,
-                        "{byte}"
-                    );
-                }
+                let answer = |request: &mut Request<'_>| {
+                    handler(request);
+                    StatusCode::OK
+                };
+                serve(&mut Peer::new([input]), &answer).expect("served");
             }
         }
-    }
-
-    #[test]
-    fn what_was_made_for_one_request_is_gone_for_the_next() {
-        let mut made = MadeParts::default();
-        let mut head = RequestHead::new();
-        for (input, path) in [
-            (&b"GET /a HTTP/1.0\r\nA: a\r\n\r\n"[..], "/a"),
-            (&b"GET /b HTTP/1.0\r\nB: b\r\n\r\n"[..], "/b"),
-        ] {
-            made.reset();
-            let parsed = HeadParser::default().parse(input, &Config::new(), &mut head);
-            assert_eq!(parsed, Parsed::Complete(input.len()));
-            let request = Request::new(&head, input, b"", &made);
-            assert_eq!(request.uri().path(), path);
-            assert_eq!(request.headers().len(), 1);
-            assert!(request.headers().contains_key(&path[1..]));
-        }
+        assert!(counted.get() > 256, "{}", counted.get());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! What a handler answers.
 
 use std::fmt;
+use std::io::{self, Read};
 
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
-/// A response: status, headers and a body that is in memory.
+use super::error::BodyError;
+use super::server::Upgraded;
+
+/// A response: status, headers and a body.
 ///
 /// The server adds `Date`, `Content-Length` and what must be said of the connection. A response of static text costs no
 /// allocation; other headers than the content type cost one for all of them.
@@ -17,9 +21,18 @@ use ::http::{HeaderName, HeaderValue, StatusCode, header};
 /// let plain = Response::text("Hello, World!");
 /// let made = Response::text(format!("{} bottles", 99));
 /// let moved = Response::new(StatusCode::SEE_OTHER).header(header::LOCATION, HeaderValue::from_static("/new"));
-/// # assert_eq!(made.body().as_bytes(), b"99 bottles");
+/// # assert_eq!(made.body().as_bytes(), Some(&b"99 bottles"[..]));
 /// ```
-#[derive(Debug, Clone)]
+///
+/// A body that is made while it is sent:
+///
+/// ```
+/// use std::io::{self, Read};
+/// use kapok::http::{Body, Response};
+///
+/// let zeros = Response::bytes(Body::from_reader(io::repeat(0).take(1_000_000)));
+/// ```
+#[derive(Debug)]
 pub struct Response {
     status: StatusCode,
     /// Kept apart from the headers because nearly each response has just this one. Empty if there is none or if `headers`
@@ -32,7 +45,8 @@ pub struct Response {
 impl Response {
     /// Makes a response without headers and body.
     ///
-    /// An informational status (1xx) ends no exchange; the server answers 500 in its place.
+    /// An informational status (1xx) ends no exchange; the server answers 500 in its place. See
+    /// [`Request::send_informational`](crate::http::Request::send_informational).
     #[inline]
     #[must_use]
     pub const fn new(status: StatusCode) -> Self {
@@ -70,6 +84,42 @@ impl Response {
     #[must_use]
     pub fn not_found() -> Self {
         Self::text("not found").with_status(StatusCode::NOT_FOUND)
+    }
+
+    /// Makes a 101 response after which the connection speaks `protocol`: `serve` is called with the stream, on the fiber of the
+    /// connection, and what it returns ends the connection.
+    ///
+    /// It is right for a request that offers the protocol, see [`Request::upgrades`](crate::http::Request::upgrades); to any other
+    /// the server answers 500 in its place. Further headers may be added.
+    ///
+    /// # Panics
+    ///
+    /// If the protocol's name is no header value.
+    #[must_use]
+    #[track_caller]
+    pub fn switch(protocol: &'static str, serve: impl FnOnce(Upgraded) + 'static) -> Self {
+        Self::new(StatusCode::SWITCHING_PROTOCOLS)
+            .header(header::UPGRADE, HeaderValue::from_static(protocol))
+            .with_content(Content::Switch(Box::new(serve)))
+    }
+
+    /// Makes a 200 response to `CONNECT`, after which the connection carries what the client and `serve` make of it.
+    ///
+    /// The handler must have connected to where the request's target says before. To another method than `CONNECT`, which
+    /// [`Config::connect`](crate::http::Config::connect) must allow, the server answers 500 in its place.
+    #[must_use]
+    pub fn tunnel(serve: impl FnOnce(Upgraded) + 'static) -> Self {
+        Self::new(StatusCode::OK).with_content(Content::Switch(Box::new(serve)))
+    }
+
+    /// What a handler returns that has written its response already.
+    pub(super) fn sent() -> Self {
+        Self::new(StatusCode::OK).with_content(Content::Sent)
+    }
+
+    fn with_content(mut self, content: Content) -> Self {
+        self.body = Body { content };
+        self
     }
 
     #[inline]
@@ -159,6 +209,56 @@ impl Response {
     pub(super) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
         &self.headers
     }
+
+    #[inline]
+    pub(super) fn content(&self) -> &Content {
+        &self.body.content
+    }
+
+    /// Takes the body and leaves an empty one.
+    pub(super) fn take_content(&mut self) -> Content {
+        std::mem::take(&mut self.body).content
+    }
+
+    /// Returns the length that the headers declare, if they do.
+    pub(super) fn declared_length(&self) -> Option<u64> {
+        let length = |(name, value): &(HeaderName, HeaderValue)| {
+            value
+                .to_str()
+                .ok()
+                .filter(|_| name == header::CONTENT_LENGTH)?
+                .parse()
+                .ok()
+        };
+        self.headers.iter().find_map(length)
+    }
+}
+
+impl<R: Into<Self>, E: Into<Self>> From<Result<R, E>> for Response {
+    /// Takes whichever it is, so that a handler can use `?`.
+    fn from(result: Result<R, E>) -> Self {
+        match result {
+            Ok(response) => response.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+impl From<BodyError> for Response {
+    /// Answers 400, 408, 413 or 431, with the error as text.
+    fn from(error: BodyError) -> Self {
+        Self::text(error.to_string()).with_status(error.status())
+    }
+}
+
+impl From<io::Error> for Response {
+    /// Answers as [`BodyError`] does if there is one inside, else 500. What any other error says may be secret and is not told.
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<BodyError>() {
+            Ok(error) => error.into(),
+            Err(_) => Self::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
 }
 
 impl From<StatusCode> for Response {
@@ -199,8 +299,8 @@ impl<B: Into<Body>> From<::http::Response<B>> for Response {
     }
 }
 
-/// The body of a [`Response`]: static bytes, which are never copied before they are sent, or owned ones.
-#[derive(Clone)]
+/// The body of a [`Response`]: static bytes, which are never copied before they are sent, owned ones, or what a reader makes while
+/// it is sent.
 pub struct Body {
     content: Content,
 }
@@ -215,36 +315,79 @@ impl Body {
         }
     }
 
-    /// Returns the bytes.
-    #[inline]
+    /// Makes a body of all that `reader` gives. It is sent in chunks; to an HTTP/1.0 client its end is the connection's.
+    ///
+    /// Costs 32 KiB while it is sent. If the reader fails, the connection ends inside the body.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        match &self.content {
-            Content::Owned(bytes) => bytes,
-            Content::Static(bytes) => bytes,
+    pub fn from_reader(reader: impl Read + 'static) -> Self {
+        Self::of_source(Box::new(reader), None)
+    }
+
+    /// Makes a body of the next `length` bytes that `reader` gives, with a `Content-Length`.
+    ///
+    /// Costs 32 KiB while it is sent. If the reader fails, or gives fewer bytes, the connection ends inside the body.
+    #[must_use]
+    pub fn sized_reader(reader: impl Read + 'static, length: u64) -> Self {
+        Self::of_source(Box::new(reader), Some(length))
+    }
+
+    fn of_source(reader: Box<dyn Read>, length: Option<u64>) -> Self {
+        Self {
+            content: Content::Reader(Box::new(Source { reader, length })),
         }
     }
 
-    /// Returns the number of bytes.
+    /// Returns the bytes, if they are in memory.
     #[inline]
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.as_bytes().len()
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        self.content.as_bytes()
     }
 
-    /// Returns whether there are no bytes.
+    /// Returns the number of bytes, if it is known.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> Option<u64> {
+        match &self.content {
+            Content::Reader(source) => source.length,
+            content => content.as_bytes().map(|bytes| bytes.len() as u64),
+        }
+    }
+
+    /// Returns whether it is known that there are no bytes.
     #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.as_bytes().is_empty()
+        self.len() == Some(0)
     }
 }
 
-/// Private, so that bodies which are made while they are sent can become a further variant.
-#[derive(Clone)]
-enum Content {
+/// What the server does behind the head of a response.
+pub(super) enum Content {
     Owned(Vec<u8>),
     Static(&'static [u8]),
+    Reader(Box<Source>),
+    /// The connection is handed over.
+    Switch(Box<dyn FnOnce(Upgraded)>),
+    /// The handler has done it.
+    Sent,
+}
+
+impl Content {
+    #[inline]
+    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Owned(bytes) => Some(bytes),
+            Self::Static(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
+/// Where the bytes of a body come from.
+pub(super) struct Source {
+    pub(super) reader: Box<dyn Read>,
+    pub(super) length: Option<u64>,
 }
 
 impl fmt::Debug for Body {
@@ -254,6 +397,12 @@ impl fmt::Debug for Body {
             .debug_struct("Body")
             .field("bytes", &self.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Static(b"")
     }
 }
 
@@ -350,7 +499,7 @@ mod tests {
             .expect("valid parts");
         let response = Response::from(theirs);
         assert_eq!(response.status(), StatusCode::ACCEPTED);
-        assert_eq!(response.body().as_bytes(), b"text");
+        assert_eq!(response.body().as_bytes(), Some(&b"text"[..]));
         assert_eq!(
             response.headers(),
             [
@@ -365,11 +514,14 @@ mod tests {
     fn static_bodies_are_not_copied() {
         static TEXT: &str = "static";
         assert_eq!(
-            Response::text(TEXT).body().as_bytes().as_ptr(),
-            TEXT.as_ptr()
+            Response::text(TEXT).body().as_bytes().map(<[u8]>::as_ptr),
+            Some(TEXT.as_ptr())
         );
         let owned = vec![1, 2, 3];
         let address = owned.as_ptr();
-        assert_eq!(Response::bytes(owned).body().as_bytes().as_ptr(), address);
+        assert_eq!(
+            Response::bytes(owned).body().as_bytes().map(<[u8]>::as_ptr),
+            Some(address)
+        );
     }
 }

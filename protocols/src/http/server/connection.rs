@@ -1,24 +1,33 @@
 //! One connection: read, answer all that was read, write, again.
 
-use std::io::{Read, Write};
-use std::time::SystemTime;
+use std::cell::RefCell;
+use std::net::Shutdown;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
 
-use ::http::{Method, StatusCode};
+use ::http::{Method, StatusCode, Version};
 
-use super::input::{Input, RETAINED_BYTES};
+use super::input::Input;
+use super::link::{AnyConnection, Link, is_timeout};
+use super::observer::Answered;
+use super::open::Open;
+use super::output::{Output, StreamError};
+use super::reader::{BodyState, Incoming};
+use super::upgraded::Upgraded;
 use crate::http::config::Config;
 use crate::http::error::{Refusal, ServeError};
 use crate::http::request::{MadeParts, Request};
-use crate::http::response::Response;
-use crate::http::wire::{
-    BodyRule, DateLine, HeadParser, HeadRepeater, Parsed, Persistence, RequestHead,
-    begins_with_head_method,
-};
+use crate::http::response::{Content, Response};
+use crate::http::wire::{BodyLength, HeadParser, Parsed, Persistence, RequestHead, Requested};
+use crate::is_cancel;
 
 /// Answers requests.
 ///
-/// Implemented by closures and functions that take `&mut Request<'_>` and return something that turns into a [`Response`]. A
-/// closure must name the type of its argument, since Rust infers it from no other trait than its own.
+/// Implemented by closures and functions that take `&mut Request<'_>` and return something that turns into a [`Response`], which
+/// a `Result` of two such things does too. A closure must name the type of its argument, since Rust infers it from no other trait
+/// than its own.
 ///
 /// # Examples
 ///
@@ -42,7 +51,7 @@ pub trait Handler {
     /// Answers one request.
     ///
     /// A `HEAD` request may be answered like `GET`: its body is not sent. What the handler left unread of the request's body is
-    /// skipped. A panic goes through to the caller of [`serve_connection`] with the answers of the batch unwritten.
+    /// thrown away. After a panic the peer gets a 500, and the connection ends; the panic hook has told of it.
     fn handle(&self, request: &mut Request<'_>) -> Response;
 }
 
@@ -57,308 +66,468 @@ where
     }
 }
 
-/// How a connection came to its end, and so what remains to be done with the stream.
+/// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionEnd {
-    /// The peer ended the stream between requests. All were answered; the stream can be dropped.
+    /// The peer ended the stream between requests. All were answered.
     PeerClosed,
-    /// A request was refused, after those before it were answered. See [`must_linger`](Self::must_linger).
+    /// The peer sent nothing for longer than [`Config::idle_timeout`], or the server stopped between requests.
+    Idle,
+    /// A request was refused, after those before it were answered.
     Refused(Refusal),
-    /// The last answer said that the connection ends. See [`must_linger`](Self::must_linger).
+    /// The last answer said that the connection ends.
     ServerClosed,
-}
-
-impl ConnectionEnd {
-    /// Returns whether the peer may still be sending.
-    ///
-    /// If so, dropping the stream at once can reset the connection and destroy the last answer on its way. Shut down the
-    /// writing side, read and discard for a bounded time and number of bytes, then drop it.
-    #[must_use]
-    pub const fn must_linger(&self) -> bool {
-        !matches!(self, Self::PeerClosed)
-    }
-}
-
-/// Serves one connection until it ends.
-///
-/// Reads into one buffer, answers every request in it, and writes the answers with one call; earlier when they reach 64 KiB
-/// or [`Config::pipelined_max`]. In steady state nothing is allocated except by the handler. `clock` is asked for the time
-/// once a batch, for the `Date` field. The stream is neither shut down nor closed: see [`ConnectionEnd::must_linger`].
-///
-/// The stream is taken by value; `&mut` of one, or `&TcpStream`, is a stream too.
-///
-/// # Errors
-///
-/// - [`ServeError::Read`]: reading failed. All requests read before were answered.
-/// - [`ServeError::Truncated`]: the peer ended the stream inside a request. All requests before it were answered.
-/// - [`ServeError::Write`]: writing failed. The handler ran for requests whose answers were lost.
-///
-/// After any of them the stream is of no further use.
-///
-/// # Examples
-///
-/// ```no_run
-/// # use std::{io, net::TcpListener, time::SystemTime};
-/// use kapok::http::{Config, Request, serve_connection};
-///
-/// # fn main() -> io::Result<()> {
-/// # let listener = TcpListener::bind("127.0.0.1:0")?;
-/// let (stream, _) = listener.accept()?;
-/// let app = |_: &mut Request<'_>| "Hello, World!";
-/// serve_connection(&stream, &Config::new(), &app, SystemTime::now)?;
-/// # Ok(())
-/// # }
-/// ```
-pub fn serve_connection<S, H, C>(
-    mut stream: S,
-    config: &Config,
-    handler: &H,
-    clock: C,
-) -> Result<ConnectionEnd, ServeError>
-where
-    S: Read + Write,
-    H: Handler + ?Sized,
-    C: Fn() -> SystemTime,
-{
-    let mut connection = Connection::new(config);
-    loop {
-        let count = connection
-            .input
-            .fill(&mut stream)
-            .map_err(ServeError::Read)?;
-        if count == 0 {
-            return connection.end_of_input();
-        }
-        if let Some(end) = connection.answer_all(&mut stream, config, handler, &clock)? {
-            return Ok(end);
-        }
-    }
+    /// A handler panicked; its request was answered with 500.
+    Panicked,
+    /// The connection went on in another protocol, and that ended.
+    Switched,
 }
 
 /// The state of a connection between two reads.
-#[derive(Debug)]
-struct Connection {
+pub(super) struct Connection<'a> {
+    link: Link<'a>,
     input: Input,
     parser: HeadParser,
     head: RequestHead,
-    /// The length of a head that is parsed into `head` while its body is incomplete.
-    head_bytes: Option<usize>,
+    /// A head is incomplete, and its time is running.
+    is_head_timed: bool,
+    body: BodyState,
     made: MadeParts,
-    output: Output,
+    output: RefCell<Output>,
+    requests_left: u64,
 }
 
-impl Connection {
-    fn new(config: &Config) -> Self {
+/// What is left to do when no more requests are read.
+pub(super) enum Outcome {
+    Ended(ConnectionEnd, Farewell),
+    /// The stream goes to this function with what came behind the request.
+    Switch(Box<dyn FnOnce(Upgraded)>, Vec<u8>),
+}
+
+/// How to part with a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// The peer sends no more: the stream can be dropped.
+    AtOnce,
+    /// The peer may be sending: dropping the stream would reset the connection, and the peer could lose the last answer.
+    Linger,
+}
+
+/// Serves one connection until it ends.
+pub(super) fn serve<H: Handler + ?Sized>(
+    open: Rc<Open<dyn AnyConnection>>,
+    link: Link<'_>,
+    handler: &H,
+) -> Result<ConnectionEnd, ServeError> {
+    let (config, stream) = (link.config, link.stream);
+    stream.limit_read(Some(config.idle_timeout));
+    stream.limit_write(Some(config.write_timeout));
+    let outcome = Connection::new(link).serve(&open, handler)?;
+    match outcome {
+        Outcome::Ended(end, farewell) => {
+            if farewell == Farewell::Linger {
+                linger(stream, config);
+            }
+            Ok(end)
+        }
+        Outcome::Switch(serve, early) => {
+            serve(Upgraded::new(open, early));
+            Ok(ConnectionEnd::Switched)
+        }
+    }
+}
+
+impl<'a> Connection<'a> {
+    fn new(link: Link<'a>) -> Self {
         Self {
-            input: Input::new(config),
+            input: Input::new(link.config),
             parser: HeadParser::default(),
             head: RequestHead::new(),
-            head_bytes: None,
+            is_head_timed: false,
+            body: BodyState::new(),
             made: MadeParts::default(),
-            output: Output {
-                bytes: Vec::new(),
-                heads: HeadRepeater::default(),
-                date: DateLine::new(),
-            },
+            output: RefCell::new(Output::new()),
+            requests_left: link.config.requests_max,
+            link,
         }
     }
 
-    /// Answers every complete request of the input and writes the answers. `None` means that more input is needed.
-    fn answer_all<S, H, C>(
-        &mut self,
-        stream: &mut S,
-        config: &Config,
+    fn serve<H: Handler + ?Sized>(
+        mut self,
+        open: &Open<dyn AnyConnection>,
         handler: &H,
-        clock: &C,
-    ) -> Result<Option<ConnectionEnd>, ServeError>
-    where
-        S: Write,
-        H: Handler + ?Sized,
-        C: Fn() -> SystemTime,
-    {
+    ) -> Result<Outcome, ServeError> {
         loop {
-            self.output.date.at(clock());
-            for _ in 0..config.pipelined_max {
-                let end = match self.find_request(config) {
-                    Found::Complete => self.answer(stream, handler)?,
-                    Found::Nothing => return self.output.write(stream).map(|()| None),
-                    Found::Refused(refusal) => Some(self.refuse(stream, refusal)?),
-                };
-                if end.is_some() {
-                    return self.output.write(stream).map(|()| end);
+            if let Some(end) = self.fill(open)? {
+                return Ok(end);
+            }
+            // Once a batch rather than once a request: it costs something, and ends the connection anyway.
+            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_all(handler)));
+            let outcome = match answered {
+                Ok(outcome) => outcome?,
+                Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
+                Err(payload) => {
+                    // Its destructor may panic too.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+                    Some(self.panicked()?)
                 }
-                if self.output.bytes.len() >= OUTPUT_BYTES_MAX {
+            };
+            if let Some(outcome) = outcome {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Waits for more input. Returns the end if there is none.
+    fn fill(&mut self, open: &Open<dyn AnyConnection>) -> Result<Option<Outcome>, ServeError> {
+        let is_idle = self.input.unused().is_empty();
+        if is_idle && self.link.is_stopping.get() {
+            return Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger)));
+        }
+        if !is_idle && !self.is_head_timed {
+            self.is_head_timed = true;
+            let end = Instant::now().checked_add(self.link.config.head_timeout);
+            self.link.stream.set_read_deadline(end);
+        }
+        open.is_idle.set(is_idle);
+        let result = self.input.fill(&self.link);
+        open.is_idle.set(false);
+        match result {
+            Ok(0) if is_idle => Ok(Some(Outcome::Ended(
+                ConnectionEnd::PeerClosed,
+                Farewell::AtOnce,
+            ))),
+            Ok(0) => Err(ServeError::Truncated),
+            Ok(_) => Ok(None),
+            Err(_) if is_idle && self.link.is_stopping.get() => {
+                Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::AtOnce)))
+            }
+            Err(error) if is_timeout(&error) && is_idle => {
+                Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger)))
+            }
+            Err(error) if is_timeout(&error) => {
+                let slow = Refusal::new(StatusCode::REQUEST_TIMEOUT, "the head came too slowly");
+                let outcome = self.refuse(slow)?;
+                self.send()?;
+                Ok(Some(outcome))
+            }
+            Err(error) => Err(ServeError::Read(error)),
+        }
+    }
+
+    /// Answers every request whose head is in the input and writes the answers. `None` means that more input is needed.
+    fn answer_all<H: Handler + ?Sized>(
+        &mut self,
+        handler: &H,
+    ) -> Result<Option<Outcome>, ServeError> {
+        let config = self.link.config;
+        loop {
+            self.output.get_mut().date.at((self.link.clock)());
+            for _ in 0..config.pipelined_max {
+                let unused = self.input.unused();
+                if unused.is_empty() {
+                    return self.send().map(|()| None);
+                }
+                let outcome = match self.parser.parse(unused, config, &mut self.head) {
+                    Parsed::Complete(head_bytes) => self.answer(head_bytes, handler)?,
+                    Parsed::NeedMore => return self.send().map(|()| None),
+                    Parsed::Refused(refusal) => Some(self.refuse(refusal)?),
+                };
+                if outcome.is_some() {
+                    return self.send().map(|()| outcome);
+                }
+                if self.output.get_mut().len() >= OUTPUT_BYTES_MAX {
                     break;
                 }
             }
-            self.output.write(stream)?;
+            self.send()?;
         }
     }
 
-    /// Looks whether the input begins with a whole request; if so, its head is in `head`.
+    /// Has the request whose head was parsed answered and takes it from the input. Returns the outcome if this was the last one.
     #[inline]
-    fn find_request(&mut self, config: &Config) -> Found {
-        let unused = self.input.unused();
-        let head_bytes = match self.head_bytes {
-            Some(head_bytes) => head_bytes,
-            None if unused.is_empty() => return Found::Nothing,
-            None => match self.parser.parse(unused, config, &mut self.head) {
-                Parsed::Complete(head_bytes) => head_bytes,
-                Parsed::NeedMore => return Found::Nothing,
-                Parsed::Refused(refusal) => return Found::Refused(refusal),
+    fn answer<H: Handler + ?Sized>(
+        &mut self,
+        head_bytes: usize,
+        handler: &H,
+    ) -> Result<Option<Outcome>, ServeError> {
+        if self.is_head_timed {
+            self.is_head_timed = false;
+            self.link.stream.set_read_deadline(None);
+        }
+        self.made.reset();
+        if self.head.body() != BodyLength::Known(0) {
+            self.input.make_room_behind(head_bytes);
+        }
+        self.requests_left -= 1;
+        let persistence = match self.requests_left == 0 || self.link.is_stopping.get() {
+            true => Persistence::Close,
+            false => self.head.persistence(),
+        };
+        let began = self.link.observer.map(|_| Instant::now());
+
+        let (bytes, room, buffered) = self.input.split(head_bytes);
+        self.body.begin(&self.head, buffered, self.link.config);
+        let incoming = Incoming {
+            room,
+            body: &mut self.body,
+            output: &self.output,
+            link: &self.link,
+        };
+        let mut request = Request::new(&self.head, bytes, &self.made, incoming, persistence);
+        let response = handler.handle(&mut request);
+        request.skip_buffered_body();
+
+        let head = self.input.consume(head_bytes, self.body.position());
+        let outcome = self.respond(response, persistence, head.clone())?;
+        if let Some(began) = began {
+            self.observe(Some(head), began.elapsed());
+        }
+        if outcome.is_some() {
+            return Ok(outcome);
+        }
+        if !self.body.is_ended() {
+            return self.drain();
+        }
+        self.body.finish();
+        Ok(None)
+    }
+
+    /// Answers with what the handler returned. Returns the outcome if this was the last answer.
+    #[inline]
+    fn respond(
+        &mut self,
+        response: Response,
+        persistence: Persistence,
+        head: Range<usize>,
+    ) -> Result<Option<Outcome>, ServeError> {
+        let persistence = match self.body.is_ended() || self.body.can_be_drained() {
+            true => persistence,
+            false => Persistence::Close,
+        };
+        let requested = Requested {
+            method: self.head.method(),
+            version: self.head.version(),
+            persistence,
+        };
+        let output = self.output.get_mut();
+        let is_common = !response.status().is_informational()
+            && *requested.method != Method::CONNECT
+            && output.is_ready();
+        let kept = match response.content().as_bytes() {
+            Some(body) if is_common => output
+                .push(&self.link, &response, body, requested)
+                .map_err(ServeError::Write)?,
+            _ => match self.respond_rarely(response, persistence, head)? {
+                Rare::Answered(persistence) => persistence,
+                Rare::Switched(serve) => {
+                    let early = self.input.unused().to_vec();
+                    return Ok(Some(Outcome::Switch(serve, early)));
+                }
             },
         };
-        self.head_bytes = Some(head_bytes);
-        if unused.len() - head_bytes < self.head.body_bytes() {
-            return Found::Nothing;
+        match kept {
+            Persistence::Close => Ok(Some(self.close())),
+            _ => Ok(None),
         }
-        Found::Complete
     }
 
-    /// Has the request that was found answered and takes it from the input. Returns the end if this was the last one.
-    #[inline]
-    fn answer<S, H>(
+    /// Answers with what is not a body in memory, and in the place of what cannot be answered.
+    #[inline(never)]
+    fn respond_rarely(
         &mut self,
-        stream: &mut S,
-        handler: &H,
-    ) -> Result<Option<ConnectionEnd>, ServeError>
-    where
-        S: Write,
-        H: Handler + ?Sized,
-    {
-        let head_bytes = self.head_bytes.take().unwrap_or_default();
-        let request_bytes = head_bytes + self.head.body_bytes();
-        self.made.reset();
-        let (bytes, body) = self.input.unused()[..request_bytes].split_at(head_bytes);
-        let mut response = handler.handle(&mut Request::new(&self.head, bytes, body, &self.made));
-        if response.status().is_informational() {
-            response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+        mut response: Response,
+        persistence: Persistence,
+        head: Range<usize>,
+    ) -> Result<Rare, ServeError> {
+        let requested = Requested {
+            method: self.head.method(),
+            version: self.head.version(),
+            persistence,
+        };
+        let output = self.output.get_mut();
+        let status = response.status();
+        let is_tunnel = *requested.method == Method::CONNECT && status.is_success();
+        match response.take_content() {
+            Content::Sent if let Some(persistence) = output.end() => {
+                return Ok(Rare::Answered(persistence));
+            }
+            _ if !output.is_ready() => return Err(ServeError::Unfinished),
+            Content::Switch(serve)
+                if is_tunnel || self.head.offers(self.input.used(head), response.headers()) =>
+            {
+                output.push_switch(&response);
+                return Ok(Rare::Switched(serve));
+            }
+            Content::Reader(source) if !is_tunnel && !status.is_informational() => {
+                let persistence = output
+                    .push_reader(&self.link, &response, *source, requested)
+                    .map_err(|error| match error {
+                        StreamError::Write(error) => ServeError::Write(error),
+                        StreamError::Body(error) => ServeError::Body(error),
+                    })?;
+                return Ok(Rare::Answered(persistence));
+            }
+            content if !is_tunnel && !status.is_informational() => {
+                if let Some(body) = content.as_bytes() {
+                    let persistence = output.push(&self.link, &response, body, requested);
+                    return persistence.map(Rare::Answered).map_err(ServeError::Write);
+                }
+            }
+            _ => {}
         }
-        let (method, persistence) = (self.head.method(), self.head.persistence());
-        let persistence = self.output.push(stream, &response, method, persistence)?;
-        self.input.consume(request_bytes);
-        Ok((persistence == Persistence::Close).then_some(ConnectionEnd::ServerClosed))
+        // A switch that nobody asked for, or an answer that the peer would take for one.
+        let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+        let persistence = output.push(&self.link, &response, b"", requested);
+        persistence.map(Rare::Answered).map_err(ServeError::Write)
+    }
+
+    /// Ends the connection after an answer that said so.
+    fn close(&self) -> Outcome {
+        // Who asked for the end sends no more.
+        let is_asked = self.head.persistence() == Persistence::Close;
+        let farewell = match is_asked && self.body.is_ended() && self.input.unused().is_empty() {
+            true => Farewell::AtOnce,
+            false => Farewell::Linger,
+        };
+        Outcome::Ended(ConnectionEnd::ServerClosed, farewell)
+    }
+
+    /// Throws away what is left of a body whose request was answered.
+    #[inline(never)]
+    fn drain(&mut self) -> Result<Option<Outcome>, ServeError> {
+        self.send()?;
+        self.input.make_room_behind(0);
+        let (_, room, buffered) = self.input.split(0);
+        self.body.resume(buffered);
+        let mut incoming = Incoming {
+            room,
+            body: &mut self.body,
+            output: &self.output,
+            link: &self.link,
+        };
+        let result = incoming.skip(Instant::now() + self.link.config.drain_timeout);
+        self.input.consume(0, self.body.position());
+        self.body.finish();
+        match result {
+            Ok(()) => Ok(None),
+            // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
+            Err(_) => Ok(Some(Outcome::Ended(
+                ConnectionEnd::ServerClosed,
+                Farewell::Linger,
+            ))),
+        }
     }
 
     /// Answers that the input cannot be taken.
     #[cold]
-    fn refuse<S: Write>(
-        &mut self,
-        stream: &mut S,
-        refusal: Refusal,
-    ) -> Result<ConnectionEnd, ServeError> {
+    fn refuse(&mut self, refusal: Refusal) -> Result<Outcome, ServeError> {
         // What was refused may well be a HEAD request, and then a body would be too much.
-        let method = match begins_with_head_method(self.input.unused()) {
+        let method = match self.input.unused().starts_with(b"HEAD ") {
             true => Method::HEAD,
             false => Method::GET,
         };
         let response = Response::text(refusal.reason()).with_status(refusal.status());
-        self.output
-            .push(stream, &response, &method, Persistence::Close)?;
-        Ok(ConnectionEnd::Refused(refusal))
+        self.push_last(&response, &method)?;
+        self.observe(None, Duration::ZERO);
+        Ok(Outcome::Ended(
+            ConnectionEnd::Refused(refusal),
+            Farewell::Linger,
+        ))
     }
 
-    /// Tells whether the stream may end here.
+    /// Answers a request whose handler panicked.
     #[cold]
-    fn end_of_input(&self) -> Result<ConnectionEnd, ServeError> {
-        // Line ends that follow a request belong to none. A head stays in the input until its body is complete.
-        let is_between_requests = self
-            .input
-            .unused()
-            .iter()
-            .all(|byte| matches!(byte, b'\r' | b'\n'));
-        if is_between_requests {
-            Ok(ConnectionEnd::PeerClosed)
-        } else {
-            Err(ServeError::Truncated)
+    fn panicked(&mut self) -> Result<Outcome, ServeError> {
+        if !self.output.get_mut().is_ready() {
+            return Err(ServeError::Unfinished);
         }
-    }
-}
-
-/// What the input begins with.
-#[derive(Debug)]
-enum Found {
-    /// A whole request.
-    Complete,
-    /// No whole request yet.
-    Nothing,
-    /// What is no request that can be served.
-    Refused(Refusal),
-}
-
-/// Answers that are not written yet.
-#[derive(Debug)]
-struct Output {
-    bytes: Vec<u8>,
-    heads: HeadRepeater,
-    date: DateLine,
-}
-
-impl Output {
-    /// Adds a response and returns what holds for the connection after it.
-    #[inline]
-    fn push(
-        &mut self,
-        stream: &mut impl Write,
-        response: &Response,
-        method: &Method,
-        persistence: Persistence,
-    ) -> Result<Persistence, ServeError> {
-        let body = response.body().as_bytes();
-        if body.len() < OUTPUT_BYTES_MAX
-            && self
-                .heads
-                .repeat(&mut self.bytes, response, method, persistence)
-        {
-            self.bytes.extend_from_slice(body);
-            return Ok(persistence);
-        }
-        self.push_any(stream, response, method, persistence)
+        let response =
+            Response::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR);
+        let method = self.head.method().clone();
+        self.push_last(&response, &method)?;
+        self.observe(None, Duration::ZERO);
+        self.send()?;
+        Ok(Outcome::Ended(ConnectionEnd::Panicked, Farewell::Linger))
     }
 
-    /// Adds what is not like the answer before.
-    #[inline(never)]
-    fn push_any(
-        &mut self,
-        stream: &mut impl Write,
-        response: &Response,
-        method: &Method,
-        persistence: Persistence,
-    ) -> Result<Persistence, ServeError> {
-        let date_line = self.date.current();
-        let (rule, persistence) =
-            self.heads
-                .encode(&mut self.bytes, response, method, persistence, date_line);
-        if rule == BodyRule::Send {
-            let body = response.body().as_bytes();
-            if body.len() < OUTPUT_BYTES_MAX {
-                self.bytes.extend_from_slice(body);
-            } else {
-                // Copying it would cost more than a further write.
-                self.write(stream)?;
-                stream.write_all(body).map_err(ServeError::Write)?;
-            }
-        }
-        Ok(persistence)
+    fn push_last(&mut self, response: &Response, method: &Method) -> Result<(), ServeError> {
+        let requested = Requested {
+            method,
+            version: Version::HTTP_11,
+            persistence: Persistence::Close,
+        };
+        let body = response.content().as_bytes().unwrap_or_default();
+        let output = self.output.get_mut();
+        output
+            .push(&self.link, response, body, requested)
+            .map(drop)
+            .map_err(ServeError::Write)
     }
 
     /// Writes all answers.
-    fn write(&mut self, stream: &mut impl Write) -> Result<(), ServeError> {
-        if self.bytes.is_empty() {
-            return Ok(());
-        }
-        stream
-            .write_all(&self.bytes)
-            .and_then(|()| stream.flush())
-            .map_err(ServeError::Write)?;
-        self.bytes.clear();
-        self.heads.forget();
-        if self.bytes.capacity() > RETAINED_BYTES {
-            self.bytes = Vec::new();
-        }
-        Ok(())
+    #[inline]
+    fn send(&mut self) -> Result<(), ServeError> {
+        self.output
+            .get_mut()
+            .send(&self.link)
+            .map_err(ServeError::Write)
     }
+
+    /// Tells the observer of the answer that was added last.
+    #[cold]
+    fn observe(&mut self, head: Option<Range<usize>>, duration: Duration) {
+        let Some(observer) = self.link.observer else {
+            return;
+        };
+        let (status, sent) = self.output.get_mut().last();
+        observer.answered(&Answered {
+            peer: self.link.stream.peer(),
+            request: head.map(|head| (&self.head, self.input.used(head))),
+            status,
+            received: self.body.received(),
+            sent,
+            time: (self.link.clock)(),
+            duration,
+        });
+    }
+}
+
+/// What became of an answer that is not common.
+enum Rare {
+    Answered(Persistence),
+    Switched(Box<dyn FnOnce(Upgraded)>),
+}
+
+/// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
+/// lose the last answer.
+fn linger(stream: &dyn AnyConnection, config: &Config) {
+    if stream.shutdown(Shutdown::Write).is_err() {
+        return;
+    }
+    stream.set_read_deadline(Instant::now().checked_add(config.drain_timeout));
+    let mut discarded = 0;
+    let mut buffer = [0; 2048];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        discarded += count as u64;
+        if discarded > config.drain_bytes_max {
+            break;
+        }
+    }
+}
+
+/// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
+#[cfg(target_os = "linux")]
+pub(super) fn rough_time() -> SystemTime {
+    use rustix::time::{ClockId, clock_gettime};
+    let now = Duration::try_from(clock_gettime(ClockId::RealtimeCoarse));
+    SystemTime::UNIX_EPOCH + now.unwrap_or_default()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn rough_time() -> SystemTime {
+    SystemTime::now()
 }
 
 /// When this much is to be written it is, even if there are more requests to answer.

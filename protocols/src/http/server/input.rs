@@ -1,13 +1,15 @@
 //! The bytes a peer sent that are not used yet.
 
-use std::io::{self, Read};
+use std::io;
+use std::ops::Range;
 
+use super::link::Link;
 use crate::http::config::Config;
 
 /// One buffer for all requests of a connection.
 ///
-/// It doubles while one request does not fit and falls back to its first size when it is empty after that, so that an idle
-/// connection holds at most [`RETAINED_BYTES`].
+/// It doubles while one head does not fit and falls back to its first size when it is empty after that, so that an idle
+/// connection holds at most [`RETAINED_BYTES`]. Bodies are read behind their heads.
 ///
 /// # Invariants
 ///
@@ -17,19 +19,18 @@ pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// The longest request: no request fills a buffer of this size without being complete or refused.
-    request_bytes_max: usize,
+    /// The longest head: none fills a buffer of this size without being complete or refused.
+    head_bytes_max: usize,
 }
 
 impl Input {
     /// Makes an empty buffer; the first read allocates it.
     pub(super) fn new(config: &Config) -> Self {
-        let request_bytes_max = config.head_bytes_max + config.body_bytes_max;
         Self {
             bytes: Vec::new(),
             start: 0,
             end: 0,
-            request_bytes_max,
+            head_bytes_max: config.head_bytes_max,
         }
     }
 
@@ -39,28 +40,52 @@ impl Input {
         &self.bytes[self.start..self.end]
     }
 
-    /// Takes `count` bytes of the unused input as used.
+    /// Divides the buffer behind the head that the input begins with: the head, and the room behind it, of which so many bytes are
+    /// input.
     #[inline]
-    pub(super) fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+    pub(super) fn split(&mut self, head_bytes: usize) -> (&[u8], &mut [u8], usize) {
+        let behind = self.start + head_bytes;
+        let (front, room) = self.bytes.split_at_mut(behind);
+        (&front[self.start..], room, self.end - behind)
+    }
+
+    /// Makes sure that the room behind a head takes a body's next bytes.
+    pub(super) fn make_room_behind(&mut self, head_bytes: usize) {
+        let needed = self.start + head_bytes + ROOM_BYTES_MIN;
+        if self.bytes.len() < needed && self.start > 0 {
+            self.move_to_front();
+        }
+        if self.bytes.len() < self.start + head_bytes + ROOM_BYTES_MIN {
+            self.bytes.resize(head_bytes + FIRST_BYTES, 0);
+        }
+    }
+
+    /// Takes a request as used: its head, and what the body has made of the room behind that. Returns where the head stands, until
+    /// the next input is read.
+    #[inline]
+    pub(super) fn consume(
+        &mut self,
+        head_bytes: usize,
+        (used, end): (usize, usize),
+    ) -> Range<usize> {
+        let behind = self.start + head_bytes;
+        let head = self.start..behind;
+        self.start = behind + used;
+        self.end = behind + end;
+        head
+    }
+
+    /// Returns a head that was taken.
+    pub(super) fn used(&self, head: Range<usize>) -> &[u8] {
+        &self.bytes[head]
     }
 
     /// Reads once more from the peer and returns how many bytes came, 0 at the end of the stream.
-    pub(super) fn fill(&mut self, stream: &mut impl Read) -> io::Result<usize> {
+    pub(super) fn fill(&mut self, link: &Link<'_>) -> io::Result<usize> {
         self.make_room();
-        let room = &mut self.bytes[self.end..];
-        loop {
-            match stream.read(room) {
-                Ok(count) => {
-                    // A stream that claims more than there was room for is broken, but must not break us.
-                    let count = count.min(room.len());
-                    self.end += count;
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let count = link.read(&mut self.bytes[self.end..])?;
+        self.end += count;
+        Ok(count)
     }
 
     /// Makes sure that there is room behind `end`.
@@ -75,79 +100,25 @@ impl Input {
         if self.end < self.bytes.len() {
             return;
         }
+        self.move_to_front();
+        if self.end == self.bytes.len() {
+            let doubled = (self.end * 2).min(self.head_bytes_max).max(self.end + 1);
+            self.bytes.resize(doubled, 0);
+        }
+    }
+
+    fn move_to_front(&mut self) {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        if self.end == self.bytes.len() {
-            let doubled = (self.end * 2).min(self.request_bytes_max).max(self.end + 1);
-            self.bytes.resize(doubled, 0);
-        }
     }
 }
 
 /// What a connection reads into at first.
 const FIRST_BYTES: usize = 4 * 1024;
 
+/// With less room than this for a body, reading one would cost too many calls.
+const ROOM_BYTES_MIN: usize = 1024;
+
 /// What a buffer that is empty may keep.
 pub(super) const RETAINED_BYTES: usize = 16 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Gives as many bytes as it is asked for, counting up.
-    struct Endless(u8);
-
-    impl Read for Endless {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            for byte in buffer.iter_mut() {
-                *byte = self.0;
-                self.0 = self.0.wrapping_add(1);
-            }
-            Ok(buffer.len())
-        }
-    }
-
-    #[test]
-    fn grows_by_doubling_up_to_the_longest_request_and_shrinks_when_empty() {
-        let config = Config::new().head_bytes_max(1_000).body_bytes_max(40_000);
-        let mut input = Input::new(&config);
-        let mut sizes = Vec::new();
-        for _ in 0..5 {
-            input.fill(&mut Endless(0)).expect("reads");
-            sizes.push(input.bytes.len());
-        }
-        assert_eq!(sizes, [4_096, 8_192, 16_384, 32_768, 41_000]);
-        input.consume(41_000);
-        input.fill(&mut Endless(0)).expect("reads");
-        assert_eq!(input.bytes.len(), FIRST_BYTES);
-    }
-
-    #[test]
-    fn moves_before_it_grows_and_keeps_the_bytes() {
-        let mut input = Input::new(&Config::new());
-        let mut stream = Endless(0);
-        input.fill(&mut stream).expect("reads");
-        input.consume(4_000);
-        assert_eq!(input.fill(&mut stream).expect("reads"), 4_000);
-        assert_eq!(input.bytes.len(), FIRST_BYTES);
-        let expected: Vec<u8> = (4_000..4_000 + 4_096).map(|count| count as u8).collect();
-        assert_eq!(input.unused(), expected);
-    }
-
-    #[test]
-    fn interruptions_are_tried_again_and_lies_are_cut() {
-        struct Odd(bool);
-        impl Read for Odd {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                if std::mem::replace(&mut self.0, true) {
-                    return Ok(usize::MAX);
-                }
-                Err(io::ErrorKind::Interrupted.into())
-            }
-        }
-        let mut input = Input::new(&Config::new());
-        assert_eq!(input.fill(&mut Odd(false)).expect("reads"), FIRST_BYTES);
-        assert_eq!(input.unused().len(), FIRST_BYTES);
-    }
-}

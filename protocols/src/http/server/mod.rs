@@ -1,19 +1,87 @@
 //! The server side: a fiber for each connection.
 
-use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::http::config::Config;
+use crate::http::error::ServeError;
 use crate::net::{Connection, Listener, TcpListener, ToSocketAddrs};
 use crate::{HubHandle, Hubs, HubsError, Running, switchpoint};
 
-pub use connection::{ConnectionEnd, Handler, serve_connection};
+use link::{AnyConnection, Link};
+use open::{Open, OpenConnections};
+
+pub use connection::{ConnectionEnd, Handler};
+pub use observer::{AccessLog, Answered, Observer};
+pub use reader::BodyReader;
+pub(super) use reader::Incoming;
+pub use upgraded::Upgraded;
+pub use writer::BodyWriter;
 
 mod connection;
 mod input;
+mod link;
+mod observer;
+mod open;
+mod output;
+mod reader;
+#[cfg(test)]
+pub(crate) mod testing;
+mod upgraded;
+mod writer;
+
+/// Serves one connection until it ends.
+///
+/// Reads into one buffer, answers every request in it, and writes the answers with one call; earlier when they reach 64 KiB
+/// or [`Config::pipelined_max`]. In steady state nothing is allocated except by the handler. Before the stream is dropped what the
+/// peer still sends is read and thrown away for a bounded time, so that it gets the last answer.
+///
+/// # Errors
+///
+/// - [`ServeError::Read`]: reading failed. All requests read before were answered.
+/// - [`ServeError::Truncated`]: the peer ended the stream inside a head. All requests before it were answered.
+/// - [`ServeError::Write`]: writing failed. The handler ran for requests whose answers were lost.
+/// - [`ServeError::Body`], [`ServeError::Unfinished`]: a response broke off.
+///
+/// # Examples
+///
+/// ```no_run
+/// use kapok::http::{Config, Request, serve_connection};
+/// use kapok::net::TcpListener;
+///
+/// let (stream, _) = TcpListener::bind("127.0.0.1:8080")?.accept()?;
+/// let app = |_: &mut Request<'_>| "Hello, World!";
+/// serve_connection(stream, &Config::new(), &app)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[switchpoint(
+    wakes = "the end of the connection",
+    cancel = "the connection is dropped"
+)]
+pub fn serve_connection<C, H>(
+    connection: C,
+    config: &Config,
+    handler: &H,
+) -> Result<ConnectionEnd, ServeError>
+where
+    C: Connection,
+    H: Handler + ?Sized,
+{
+    let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(connection));
+    let link = Link {
+        stream: &open.stream,
+        config,
+        observer: None,
+        is_stopping: &Cell::new(false),
+        clock: connection::rough_time,
+    };
+    connection::serve(Rc::clone(&open), link, handler)
+}
 
 /// An HTTP/1.1 server.
 ///
@@ -37,33 +105,67 @@ mod input;
 ///     Ok(server.join()?)
 /// }
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Server {
     config: Config,
+    connections_max: usize,
+    stop_timeout: Duration,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Server {
     /// A server with the default limits.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            config: Config::new(),
+            connections_max: 65_536,
+            stop_timeout: Duration::from_secs(10),
+            observer: None,
+        }
     }
 
-    /// A server with limits of its own.
+    /// Sets the limits of a connection.
     #[must_use]
-    pub fn with_config(config: Config) -> Self {
-        Self { config }
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Limits how many connections a hub serves at once; others wait in the system's queue until one ends.
+    ///
+    /// Default is 65,536 a hub; at least 1. Each costs a fiber and its buffers, some 16 KiB when it is idle.
+    #[must_use]
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections.max(1);
+        self
+    }
+
+    /// Limits how long [`serve`](Self::serve) waits for open requests when its listener was closed; they are cut then.
+    ///
+    /// Default is 10 s. When hubs stop the grace of that stop counts.
+    #[must_use]
+    pub fn stop_timeout(mut self, timeout: Duration) -> Self {
+        self.stop_timeout = timeout;
+        self
+    }
+
+    /// Sets who is told of connections and answers. Default is nobody.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
     }
 
     /// Serves connections on this thread's hub, each in a fiber of its own, until the listener is closed or the hub stops.
     ///
-    /// Connections that are open then are not waited for. The handler is shared by all fibers of the hub and need not be
-    /// `Send`. When it panics its connection ends, and no other. While there is no stack for one more fiber, new connections are
-    /// closed without an answer, ten a second at most.
+    /// Then connections that wait for a request are ended, the others end with the answer they are at, and when all have ended, or
+    /// after [`stop_timeout`](Self::stop_timeout), this returns. The handler is shared by all fibers of the hub and need not be
+    /// `Send`. While there is no stack for one more fiber, new connections are closed without an answer, ten a second at most.
     ///
     /// # Errors
     ///
-    /// If the listener is broken. What goes wrong with one connection ends that connection alone.
+    /// If the listener is broken. What goes wrong with one connection ends that connection alone; an [`Observer`] is told.
     #[switchpoint(
         wakes = "a connection, a close, or the hub's stop",
         cancel = "open connections are served on"
@@ -73,20 +175,30 @@ impl Server {
         listener: impl Listener,
         handler: impl Handler + 'static,
     ) -> io::Result<()> {
-        let (config, handler) = (Rc::new(self.config.clone()), Rc::new(handler));
-        loop {
+        let shared = Rc::new(Shared {
+            server: self.clone(),
+            handler,
+            open: OpenConnections::default(),
+        });
+        let result = loop {
+            shared.open.wait_until_below(self.connections_max);
             let connection = match listener.accept() {
                 Ok(connection) => connection,
-                Err(error) if is_end(&error) => return Ok(()),
-                Err(error) => return Err(error),
+                Err(error) if is_end(&error) => break Ok(()),
+                Err(error) => break Err(error),
             };
-            let (config, handler) = (Rc::clone(&config), Rc::clone(&handler));
-            let serve = move || serve_one(connection, &config, &*handler);
+            let serving = Rc::clone(&shared);
+            let serve = move || serving.serve(connection);
             if crate::Builder::new().spawn(serve).map(drop).is_err() {
                 // No stack for one more: this connection was dropped with its closure. Others may end meanwhile.
                 crate::sleep(RETRY_TIME);
             }
+        };
+        shared.open.stop();
+        if !shared.open.wait_until_empty(self.stop_timeout) {
+            shared.open.close();
         }
+        result
     }
 
     /// Starts hubs that serve `address`; the kernel spreads the connections over them. `make` makes each hub's handler, on that
@@ -124,6 +236,55 @@ impl Server {
     }
 }
 
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Server")
+            .field("config", &self.config)
+            .field("connections_max", &self.connections_max)
+            .field("stop_timeout", &self.stop_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the fibers of a server share on one hub.
+struct Shared<H> {
+    server: Server,
+    handler: H,
+    open: OpenConnections,
+}
+
+impl<H: Handler> Shared<H> {
+    fn serve(&self, connection: impl Connection) {
+        let observer = self.server.observer.as_deref();
+        let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(connection));
+        let _entered = self.open.enter(&open);
+        let link = Link {
+            stream: &open.stream,
+            config: &self.server.config,
+            observer,
+            is_stopping: &self.open.is_stopping,
+            clock: connection::rough_time,
+        };
+        let Some(observer) = observer else {
+            // What the peer does wrong, and that it goes away, concerns this connection alone.
+            let _ = connection::serve(Rc::clone(&open), link, &self.handler);
+            return;
+        };
+        // Afterwards the system does not know it any more.
+        let peer = open.stream.peer();
+        observer.opened(peer);
+        let end = connection::serve(Rc::clone(&open), link, &self.handler);
+        observer.closed(peer, &end);
+    }
+}
+
 /// A server that runs on hubs of its own. Dropping it leaves it running.
 #[derive(Debug)]
 #[must_use = "without it the server can be neither stopped nor joined"]
@@ -145,7 +306,8 @@ impl RunningServer {
         self.running.hubs()
     }
 
-    /// Stops accepting. Connections have `grace` to end by themselves and are cut then. Returns at once.
+    /// Stops accepting. Connections that wait for a request are ended, the others have `grace` to answer the one they have and are cut
+    /// then. Returns at once.
     pub fn stop(&self, grace: Duration) {
         self.running.stop(grace);
     }
@@ -171,47 +333,3 @@ fn is_end(error: &io::Error) -> bool {
         io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
     )
 }
-
-fn serve_one(connection: impl Connection, config: &Config, handler: &impl Handler) {
-    connection.limit_read(Some(config.idle_timeout));
-    connection.limit_write(Some(config.write_timeout));
-    let end = serve_connection(connection.shared(), config, handler, rough_time);
-    // What the peer does wrong, and that it goes away, concerns this connection alone.
-    if end.is_ok_and(|end| end.must_linger()) {
-        linger(&connection);
-    }
-}
-
-/// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
-#[cfg(target_os = "linux")]
-fn rough_time() -> SystemTime {
-    use rustix::time::{ClockId, clock_gettime};
-    let now = Duration::try_from(clock_gettime(ClockId::RealtimeCoarse));
-    SystemTime::UNIX_EPOCH + now.unwrap_or_default()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn rough_time() -> SystemTime {
-    SystemTime::now()
-}
-
-/// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
-/// lose the last answer.
-fn linger(connection: &impl Connection) {
-    if connection.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    connection.set_read_deadline(Some(Instant::now() + LINGER_TIME));
-    let mut discarded = 0;
-    let mut buffer = [0; 2048];
-    while let Ok(count @ 1..) = connection.shared().read(&mut buffer) {
-        discarded += count;
-        if discarded > LINGER_BYTES {
-            break;
-        }
-    }
-}
-
-/// How long and how much a peer may go on sending after the last answer.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 256 * 1024;

@@ -1,25 +1,36 @@
 //! Response heads.
 
-use ::http::{HeaderValue, Method, StatusCode, header};
+use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use super::date::DATE_LINE_BYTES;
 use super::framing::Persistence;
 use crate::http::response::Response;
 
-/// Whether the body of a response follows its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyRule {
-    /// The peer expects no body, whatever the response has.
-    Omit,
-    /// The body must follow.
-    Send,
+/// What the head of a response must know of the request it answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Requested<'request> {
+    pub(crate) method: &'request Method,
+    pub(crate) version: Version,
+    /// Whether the connection lives on as far as the peer and the server are concerned.
+    pub(crate) persistence: Persistence,
 }
 
-/// Appends the head of `response`, which answers a request with this `method`, to `output`.
+/// How the body of a response follows its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coding {
+    /// The peer expects no body, whatever the response has.
+    Omit,
+    /// As it is.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// Appends the head of `response`, whose body has `length` bytes if that is known, to `output`.
 ///
-/// It says `Connection: close` if the peer or the response wants it, and returns what holds for the connection. Framing is the
-/// server's: a `Transfer-Encoding` or `Content-Length` of the response is left out, except that a response to `HEAD` without
-/// a body may declare the length that `GET` would give.
+/// It says `Connection: close` if the peer or the response wants it, or if the end of the connection is the end of the body, and
+/// returns what holds for the connection. Framing is the server's: a `Transfer-Encoding` or `Content-Length` of the response is
+/// left out, except that a response to `HEAD` without a body may declare the length that `GET` would give.
 ///
 /// # Source
 ///
@@ -28,19 +39,23 @@ pub(crate) enum BodyRule {
 pub(crate) fn encode_head(
     output: &mut Vec<u8>,
     response: &Response,
-    method: &Method,
-    persistence: Persistence,
+    length: Option<u64>,
+    requested: Requested<'_>,
     date_line: &[u8; DATE_LINE_BYTES],
-) -> (BodyRule, Persistence) {
+) -> (Coding, Persistence) {
     let status = response.status();
     encode_status_line(output, status);
-    let mut result = HeaderResult {
-        persistence,
-        has_date: false,
-        length: None,
-    };
+    let has_no_content = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || status == StatusCode::RESET_CONTENT
+        || status.is_informational();
+    let is_head = *requested.method == Method::HEAD;
+    let may_chunk = requested.version == Version::HTTP_11;
+    let mut result = HeaderResult::new(requested.persistence);
+    if length.is_none() && !may_chunk && !has_no_content && !is_head {
+        result.persistence = Persistence::Close;
+    }
     if !response.headers().is_empty() {
-        result = encode_headers(output, response, persistence);
+        result = encode_headers(output, response.headers(), result);
     }
     if !result.has_date {
         output.extend_from_slice(date_line);
@@ -56,32 +71,74 @@ pub(crate) fn encode_head(
         Persistence::Close => output.extend_from_slice(b"Connection: close\r\n"),
         Persistence::KeepAnnounced => output.extend_from_slice(b"Connection: keep-alive\r\n"),
     }
-    let body = response.body();
-    let rule = match status {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodyRule::Omit,
-        StatusCode::RESET_CONTENT => {
+    let coding = if has_no_content {
+        if status == StatusCode::RESET_CONTENT {
             output.extend_from_slice(b"Content-Length: 0\r\n");
-            BodyRule::Omit
         }
-        _ if status.is_informational() => BodyRule::Omit,
-        _ if *method == Method::HEAD => {
-            match result.length.filter(|_| body.is_empty()) {
-                Some(length) => {
-                    output.extend_from_slice(b"Content-Length: ");
-                    output.extend_from_slice(length.as_bytes());
-                    output.extend_from_slice(b"\r\n");
-                }
-                None => encode_length(output, body.len()),
-            }
-            BodyRule::Omit
-        }
-        _ => {
-            encode_length(output, body.len());
-            BodyRule::Send
-        }
+        Coding::Omit
+    } else {
+        let declared = result.length.filter(|_| is_head && length == Some(0));
+        encode_framing(output, declared, length, may_chunk, is_head)
     };
     output.extend_from_slice(b"\r\n");
-    (rule, result.persistence)
+    (coding, result.persistence)
+}
+
+#[inline]
+fn encode_framing(
+    output: &mut Vec<u8>,
+    declared: Option<&HeaderValue>,
+    length: Option<u64>,
+    may_chunk: bool,
+    is_head: bool,
+) -> Coding {
+    let coding = match (declared, length) {
+        (Some(declared), _) => {
+            output.extend_from_slice(b"Content-Length: ");
+            output.extend_from_slice(declared.as_bytes());
+            output.extend_from_slice(b"\r\n");
+            Coding::Plain
+        }
+        (None, Some(length)) => {
+            encode_length(output, length);
+            Coding::Plain
+        }
+        (None, None) if may_chunk => {
+            output.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+            Coding::Chunked
+        }
+        (None, None) => Coding::Plain,
+    };
+    if is_head { Coding::Omit } else { coding }
+}
+
+/// Appends an informational response (1xx), which is a head alone.
+pub(crate) fn encode_informational(output: &mut Vec<u8>, response: &Response) {
+    encode_status_line(output, response.status());
+    let result = HeaderResult::new(Persistence::Keep);
+    encode_headers(output, response.headers(), result);
+    output.extend_from_slice(b"\r\n");
+}
+
+/// Appends the head behind which the connection belongs to another protocol: 101, or a 2xx to `CONNECT`.
+pub(crate) fn encode_switch(
+    output: &mut Vec<u8>,
+    response: &Response,
+    date_line: &[u8; DATE_LINE_BYTES],
+) {
+    encode_status_line(output, response.status());
+    let result = encode_headers(
+        output,
+        response.headers(),
+        HeaderResult::new(Persistence::Keep),
+    );
+    if !result.has_date {
+        output.extend_from_slice(date_line);
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        output.extend_from_slice(b"Connection: upgrade\r\n");
+    }
+    output.extend_from_slice(b"\r\n");
 }
 
 /// Encodes heads that differ from the one before in nothing but the length by copying that one.
@@ -113,17 +170,17 @@ impl HeadRepeater {
         &self,
         output: &mut Vec<u8>,
         response: &Response,
-        method: &Method,
-        persistence: Persistence,
+        length: usize,
+        requested: Requested<'_>,
     ) -> bool {
         // The text is static: if it stands at the same place it is the same.
         let is_same = self.end > 0
             && self.status == response.status()
             && std::ptr::eq(self.content_type, response.content_type())
-            && is_plain(response, method, persistence);
+            && is_plain(response, requested);
         if is_same {
             output.extend_from_within(self.start..self.end);
-            encode_digits(output, response.body().len());
+            encode_digits(output, length as u64);
             output.extend_from_slice(b"\r\n");
         }
         is_same
@@ -134,14 +191,16 @@ impl HeadRepeater {
         &mut self,
         output: &mut Vec<u8>,
         response: &Response,
-        method: &Method,
-        persistence: Persistence,
+        length: Option<u64>,
+        requested: Requested<'_>,
         date_line: &[u8; DATE_LINE_BYTES],
-    ) -> (BodyRule, Persistence) {
+    ) -> (Coding, Persistence) {
         let start = output.len();
-        let result = encode_head(output, response, method, persistence, date_line);
-        if result.0 == BodyRule::Send && is_plain(response, method, persistence) {
-            let end_bytes = digit_count(response.body().len()) + "\r\n\r\n".len();
+        let result = encode_head(output, response, length, requested, date_line);
+        if let (Coding::Plain, Some(length)) = (result.0, length)
+            && is_plain(response, requested)
+        {
+            let end_bytes = digit_count(length) + "\r\n\r\n".len();
             *self = Self {
                 status: response.status(),
                 content_type: response.content_type(),
@@ -155,8 +214,10 @@ impl HeadRepeater {
 
 /// Returns whether status, content type and length are all that a head tells.
 #[inline]
-fn is_plain(response: &Response, method: &Method, persistence: Persistence) -> bool {
-    response.headers().is_empty() && persistence == Persistence::Keep && *method != Method::HEAD
+fn is_plain(response: &Response, requested: Requested<'_>) -> bool {
+    response.headers().is_empty()
+        && requested.persistence == Persistence::Keep
+        && *requested.method != Method::HEAD
 }
 
 #[inline]
@@ -181,17 +242,22 @@ struct HeaderResult<'response> {
     length: Option<&'response HeaderValue>,
 }
 
+impl HeaderResult<'_> {
+    fn new(persistence: Persistence) -> Self {
+        Self {
+            persistence,
+            has_date: false,
+            length: None,
+        }
+    }
+}
+
 fn encode_headers<'response>(
     output: &mut Vec<u8>,
-    response: &'response Response,
-    persistence: Persistence,
+    headers: &'response [(HeaderName, HeaderValue)],
+    mut result: HeaderResult<'response>,
 ) -> HeaderResult<'response> {
-    let mut result = HeaderResult {
-        persistence,
-        has_date: false,
-        length: None,
-    };
-    for (name, value) in response.headers() {
+    for (name, value) in headers {
         if name == header::CONTENT_LENGTH {
             let is_number = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
             result.length = is_number.then_some(value);
@@ -224,14 +290,14 @@ fn encode_headers<'response>(
 }
 
 #[inline]
-fn encode_length(output: &mut Vec<u8>, length: usize) {
+fn encode_length(output: &mut Vec<u8>, length: u64) {
     output.extend_from_slice(b"Content-Length: ");
     encode_digits(output, length);
 }
 
 /// Appends `length` in decimal and CRLF.
 #[inline]
-fn encode_digits(output: &mut Vec<u8>, length: usize) {
+fn encode_digits(output: &mut Vec<u8>, length: u64) {
     // Shifted in from the right: what is written last stands in the lowest byte, which comes first.
     let (mut word, mut rest, mut bytes) = (u64::from_le_bytes(*b"\r\n\0\0\0\0\0\0"), length, 2);
     while rest > 9 && bytes < 7 {
@@ -249,13 +315,13 @@ fn encode_digits(output: &mut Vec<u8>, length: usize) {
 }
 
 #[cold]
-fn encode_many_digits(output: &mut Vec<u8>, length: usize) {
+fn encode_many_digits(output: &mut Vec<u8>, length: u64) {
     output.extend_from_slice(length.to_string().as_bytes());
     output.extend_from_slice(b"\r\n");
 }
 
 /// Returns the number of digits of `length`.
-fn digit_count(length: usize) -> usize {
+fn digit_count(length: u64) -> usize {
     length.checked_ilog10().unwrap_or_default() as usize + 1
 }
 
@@ -267,30 +333,42 @@ mod tests {
 
     use super::super::date::DateLine;
     use super::*;
+    use crate::http::Body;
 
     const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+
+    fn length_of(response: &Response) -> Option<u64> {
+        response.body().len()
+    }
 
     fn encoded(
         response: &Response,
         method: Method,
+        version: Version,
         persistence: Persistence,
-    ) -> (String, BodyRule, Persistence) {
+    ) -> (String, Coding, Persistence) {
         let mut output = Vec::new();
-        let (rule, after) = encode_head(
+        let requested = Requested {
+            method: &method,
+            version,
+            persistence,
+        };
+        let (coding, after) = encode_head(
             &mut output,
             response,
-            &method,
-            persistence,
+            length_of(response),
+            requested,
             DateLine::new().current(),
         );
         let text = String::from_utf8(output).expect("the head is text");
-        (text.replace(DATE, "{date}"), rule, after)
+        (text.replace(DATE, "{date}"), coding, after)
     }
 
-    fn check(response: Response, method: Method, expected: &str, expected_rule: BodyRule) {
-        let (text, rule, persistence) = encoded(&response, method, Persistence::Keep);
+    fn check(response: Response, method: Method, expected: &str, expected_coding: Coding) {
+        let (text, coding, persistence) =
+            encoded(&response, method, Version::HTTP_11, Persistence::Keep);
         assert_eq!(text, expected);
-        assert_eq!(rule, expected_rule);
+        assert_eq!(coding, expected_coding);
         assert_eq!(persistence, Persistence::Keep);
     }
 
@@ -304,13 +382,13 @@ mod tests {
             Response::text("Hello, World!"),
             Method::GET,
             "HTTP/1.1 200 OK\r\n{date}Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n\r\n",
-            BodyRule::Send,
+            Coding::Plain,
         );
         check(
             Response::new(StatusCode::CREATED),
             Method::POST,
             "HTTP/1.1 201 Created\r\n{date}Content-Length: 0\r\n\r\n",
-            BodyRule::Send,
+            Coding::Plain,
         );
     }
 
@@ -321,7 +399,7 @@ mod tests {
             Response::new(status),
             Method::GET,
             "HTTP/1.1 599 \r\n{date}Content-Length: 0\r\n\r\n",
-            BodyRule::Send,
+            Coding::Plain,
         );
     }
 
@@ -346,7 +424,7 @@ mod tests {
                 Response::new(status).with_body("body"),
                 Method::GET,
                 head,
-                BodyRule::Omit,
+                Coding::Omit,
             );
         }
     }
@@ -357,13 +435,13 @@ mod tests {
             Response::bytes(vec![0; 1_234]),
             Method::HEAD,
             "HTTP/1.1 200 OK\r\n{date}Content-Type: application/octet-stream\r\nContent-Length: 1234\r\n\r\n",
-            BodyRule::Omit,
+            Coding::Omit,
         );
         check(
             Response::new(StatusCode::OK).header(header::CONTENT_LENGTH, value("77")),
             Method::HEAD,
             "HTTP/1.1 200 OK\r\n{date}Content-Length: 77\r\n\r\n",
-            BodyRule::Omit,
+            Coding::Omit,
         );
         check(
             Response::new(StatusCode::OK)
@@ -371,13 +449,13 @@ mod tests {
                 .header(header::CONTENT_LENGTH, value("77")),
             Method::HEAD,
             "HTTP/1.1 200 OK\r\n{date}Content-Length: 3\r\n\r\n",
-            BodyRule::Omit,
+            Coding::Omit,
         );
         check(
             Response::new(StatusCode::OK).header(header::CONTENT_LENGTH, value("7 7")),
             Method::HEAD,
             "HTTP/1.1 200 OK\r\n{date}Content-Length: 0\r\n\r\n",
-            BodyRule::Omit,
+            Coding::Omit,
         );
     }
 
@@ -391,7 +469,43 @@ mod tests {
             response,
             Method::GET,
             "HTTP/1.1 200 OK\r\n{date}Content-Length: 0\r\n\r\n",
-            BodyRule::Send,
+            Coding::Plain,
+        );
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_chunked_or_ends_with_the_connection() {
+        let unknown =
+            || Response::new(StatusCode::OK).with_body(Body::from_reader(std::io::empty()));
+        let chunked = "HTTP/1.1 200 OK\r\n{date}Transfer-Encoding: chunked\r\n\r\n";
+        check(unknown(), Method::GET, chunked, Coding::Chunked);
+        check(unknown(), Method::HEAD, chunked, Coding::Omit);
+        let (text, coding, persistence) = encoded(
+            &unknown(),
+            Method::GET,
+            Version::HTTP_10,
+            Persistence::KeepAnnounced,
+        );
+        assert_eq!(text, "HTTP/1.1 200 OK\r\n{date}Connection: close\r\n\r\n");
+        assert_eq!((coding, persistence), (Coding::Plain, Persistence::Close));
+    }
+
+    #[test]
+    fn heads_without_a_body_have_no_framing() {
+        let mut output = Vec::new();
+        let hints = Response::new(StatusCode::EARLY_HINTS)
+            .header(header::LINK, value("</a>"))
+            .header(header::CONTENT_LENGTH, value("5"));
+        encode_informational(&mut output, &hints);
+        assert_eq!(output, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+        output.clear();
+        let switch =
+            Response::switch("echo", drop).header(header::TRANSFER_ENCODING, value("chunked"));
+        encode_switch(&mut output, &switch, DateLine::new().current());
+        let text = String::from_utf8_lossy(&output).replace(DATE, "{date}");
+        assert_eq!(
+            text,
+            "HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\n{date}Connection: upgrade\r\n\r\n"
         );
     }
 
@@ -407,7 +521,7 @@ mod tests {
             Method::GET,
             "HTTP/1.1 200 OK\r\nset-cookie: a=b\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nx-more: 1\r\n\
              set-cookie: c=d\r\nContent-Length: 0\r\n\r\n",
-            BodyRule::Send,
+            Coding::Plain,
         );
     }
 
@@ -419,7 +533,7 @@ mod tests {
             (Persistence::Close, "Connection: close\r\n"),
             (Persistence::KeepAnnounced, "Connection: keep-alive\r\n"),
         ] {
-            let (text, _, after) = encoded(&plain, Method::GET, persistence);
+            let (text, _, after) = encoded(&plain, Method::GET, Version::HTTP_11, persistence);
             assert_eq!(
                 text,
                 format!("HTTP/1.1 200 OK\r\n{{date}}{line}Content-Length: 0\r\n\r\n")
@@ -427,7 +541,7 @@ mod tests {
             assert_eq!(after, persistence);
         }
         let closing = plain.header(header::CONNECTION, value("upgrade, Close"));
-        let (text, _, after) = encoded(&closing, Method::GET, Persistence::Keep);
+        let (text, _, after) = encoded(&closing, Method::GET, Version::HTTP_11, Persistence::Keep);
         assert_eq!(
             text,
             "HTTP/1.1 200 OK\r\n{date}Connection: close\r\nContent-Length: 0\r\n\r\n"
@@ -439,18 +553,19 @@ mod tests {
     fn repeated_heads_are_those_of_the_whole_encoder() {
         let (mut date, mut repeater) = (DateLine::new(), HeadRepeater::default());
         let (mut repeated, mut expected) = (Vec::new(), Vec::new());
-        let plain = Response::text("a");
+        let plain = || Response::text("a");
         let answers = [
-            plain.clone(),
-            plain.clone(),
-            plain.clone().with_body("b".repeat(1_234)),
-            plain.clone().with_status(StatusCode::NO_CONTENT),
-            plain.clone().with_status(StatusCode::NOT_FOUND),
-            plain.clone().with_status(StatusCode::NOT_FOUND),
+            plain(),
+            plain(),
+            plain().with_body("b".repeat(1_234)),
+            plain().with_body(Body::from_reader(std::io::empty())),
+            plain().with_status(StatusCode::NO_CONTENT),
+            plain().with_status(StatusCode::NOT_FOUND),
+            plain().with_status(StatusCode::NOT_FOUND),
             Response::new(StatusCode::NOT_FOUND),
             Response::html("c"),
-            plain.clone().header(header::ETAG, value("d")),
-            plain,
+            plain().header(header::ETAG, value("d")),
+            plain(),
         ];
         let mut repeated_count = 0;
         // Each answer after each other, with each method and fate of the connection.
@@ -470,13 +585,21 @@ mod tests {
                         (second, &method, persistence),
                     ] {
                         let line = date.current();
-                        let whole = encode_head(&mut expected, response, method, persistence, line);
-                        if repeater.repeat(&mut repeated, response, method, persistence) {
-                            assert_eq!(whole, (BodyRule::Send, persistence));
+                        let length = length_of(response);
+                        let requested = Requested {
+                            method,
+                            version: Version::HTTP_11,
+                            persistence,
+                        };
+                        let whole = encode_head(&mut expected, response, length, requested, line);
+                        if let Some(length) = length
+                            && repeater.repeat(&mut repeated, response, length as usize, requested)
+                        {
+                            assert_eq!(whole, (Coding::Plain, persistence));
                             repeated_count += 1;
                         } else {
                             let result =
-                                repeater.encode(&mut repeated, response, method, persistence, line);
+                                repeater.encode(&mut repeated, response, length, requested, line);
                             assert_eq!(result, whole);
                         }
                         assert_eq!(
@@ -509,7 +632,7 @@ mod tests {
             100_000,
             999_999,
             1_000_000,
-            usize::MAX,
+            u64::MAX,
         ] {
             let mut output = Vec::new();
             encode_length(&mut output, length);

@@ -3,9 +3,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use ::http::{Method, StatusCode, Version};
+use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
-use super::framing::{Framing, Persistence};
+use super::framing::{BodyLength, Facts, Framing, Persistence};
 use super::scan::{HeadScan, METHOD_BYTES_MAX, TARGET_TOO_LONG};
 use super::target::{TargetParts, check_target, is_host};
 use crate::http::config::{Config, HEADER_COUNT_CEILING};
@@ -62,8 +62,8 @@ impl HeadParser {
     fn parse_any(&mut self, input: &[u8], config: &Config, head: &mut RequestHead) -> Parsed {
         let outcome = match self.scan.advance(input, config) {
             Ok(Some(end)) => {
-                let (skipped, fields) = (self.scan.skipped(), self.scan.fields());
-                head.read(&input[..end], skipped, fields, config)
+                let fields = self.scan.fields();
+                head.read(&input[..end], fields, config)
                     .map(|()| Parsed::Complete(end))
             }
             other => other.map(|_| Parsed::NeedMore),
@@ -84,11 +84,10 @@ impl HeadParser {
         if self.request_line_checked {
             return Ok(());
         }
-        let start = self.scan.skipped();
         let Some(length) = self.scan.request_line() else {
-            return check_method_start(&input[start..]);
+            return check_method_start(input);
         };
-        let line = &input[start..start + length];
+        let line = &input[..length];
         let mut request = httparse::Request::new(&mut []);
         request
             .parse_with_uninit_headers(line, &mut [])
@@ -112,8 +111,7 @@ pub(crate) struct RequestHead {
     target_parts: TargetParts,
     host: Option<Span>,
     fields: Vec<FieldSpan>,
-    body_bytes: usize,
-    persistence: Persistence,
+    facts: Facts,
 }
 
 impl RequestHead {
@@ -126,8 +124,7 @@ impl RequestHead {
             target_parts: TargetParts::default(),
             host: None,
             fields: Vec::new(),
-            body_bytes: 0,
-            persistence: Persistence::Close,
+            facts: Facts::NONE,
         }
     }
 
@@ -143,16 +140,42 @@ impl RequestHead {
         self.version
     }
 
-    /// Returns the length of the body that follows, within the limit of the configuration.
+    /// Returns how the end of the body that follows is told.
     #[inline]
-    pub(crate) fn body_bytes(&self) -> usize {
-        self.body_bytes
+    pub(crate) fn body(&self) -> BodyLength {
+        self.facts.body
     }
 
     /// Returns whether the peer lets the connection live on.
     #[inline]
     pub(crate) fn persistence(&self) -> Persistence {
-        self.persistence
+        self.facts.persistence
+    }
+
+    /// Returns whether the peer waits for 100 before it sends the body.
+    #[inline]
+    pub(crate) fn awaits_continue(&self) -> bool {
+        self.facts.awaits_continue
+    }
+
+    /// Returns whether the connection may go on in another protocol after this request, which has no body then.
+    pub(crate) fn offers_upgrade(&self) -> bool {
+        self.facts.offers_upgrade && self.facts.body == BodyLength::Known(0)
+    }
+
+    /// Returns whether the request offers to go on with the protocol that `headers` name.
+    pub(crate) fn offers(&self, bytes: &[u8], headers: &[(HeaderName, HeaderValue)]) -> bool {
+        let protocol = headers.iter().find(|(name, _)| name == header::UPGRADE);
+        let offered = (0..self.field_count())
+            .filter_map(|index| self.field(bytes, index))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"))
+            .flat_map(|(_, value)| value.split(|byte| *byte == b','));
+        self.offers_upgrade()
+            && protocol.is_some_and(|(_, protocol)| {
+                let is_it =
+                    |name: &[u8]| name.trim_ascii().eq_ignore_ascii_case(protocol.as_bytes());
+                offered.into_iter().any(is_it)
+            })
     }
 
     /// Returns the target as it was sent.
@@ -227,45 +250,37 @@ impl RequestHead {
             .map(|field| &bytes[field.value.range()])
     }
 
-    /// Fills this head from any `input`, which ends with the empty line and has `skipped` bytes of empty lines in front.
+    /// Fills this head from any `input`, which ends with the empty line.
     #[inline]
-    fn read(
-        &mut self,
-        input: &[u8],
-        skipped: usize,
-        field_count: usize,
-        config: &Config,
-    ) -> Result<(), Refusal> {
+    fn read(&mut self, input: &[u8], field_count: usize, config: &Config) -> Result<(), Refusal> {
         if field_count <= FEW_FIELDS {
             let mut slots = [const { MaybeUninit::uninit() }; FEW_FIELDS];
-            return self.read_with(input, skipped, &mut slots, config);
+            return self.read_with(input, &mut slots, config);
         }
-        self.read_many(input, skipped, config)
+        self.read_many(input, config)
     }
 
     /// Apart, so that a fiber that never sees such a head has no need of the stack.
     #[cold]
     #[inline(never)]
-    fn read_many(&mut self, input: &[u8], skipped: usize, config: &Config) -> Result<(), Refusal> {
+    fn read_many(&mut self, input: &[u8], config: &Config) -> Result<(), Refusal> {
         let mut slots = [const { MaybeUninit::uninit() }; HEADER_COUNT_CEILING];
-        self.read_with(input, skipped, &mut slots, config)
+        self.read_with(input, &mut slots, config)
     }
 
     #[inline]
     fn read_with<'input>(
         &mut self,
         input: &'input [u8],
-        skipped: usize,
         slots: &mut [MaybeUninit<httparse::Header<'input>>],
         config: &Config,
     ) -> Result<(), Refusal> {
-        let lines = &input[skipped..];
         let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(lines, slots) {
-            Ok(httparse::Status::Complete(length)) if length == lines.len() => {}
+        match request.parse_with_uninit_headers(input, slots) {
+            Ok(httparse::Status::Complete(length)) if length == input.len() => {}
             // Two parsers that disagree on where a head ends are what request smuggling is made of.
             Ok(_) => return Err(Refusal::bad_request("the head ends in an odd way")),
-            Err(error) => return Err(explain(error, lines)),
+            Err(error) => return Err(explain(error, input)),
         }
         self.read_request_line(&request, input, config)?;
         self.host = None;
@@ -288,7 +303,8 @@ impl RequestHead {
                     }
                 }
                 length if Framing::is_concerned(length) => {
-                    framing.note(field.name.as_bytes(), field.value)?;
+                    let is_tight = is_tight(input, name, value);
+                    framing.note(field.name.as_bytes(), field.value, is_tight)?;
                 }
                 _ => {}
             }
@@ -296,14 +312,25 @@ impl RequestHead {
         if self.host.is_none() && self.version == Version::HTTP_11 {
             return Err(Refusal::bad_request("there is no Host field"));
         }
-        (self.persistence, self.body_bytes) = framing.conclude(self.version, config)?;
-        if self.method == Method::CONNECT {
-            return Err(Refusal::new(
-                StatusCode::NOT_IMPLEMENTED,
-                "CONNECT is not implemented",
-            ));
+        self.facts = framing.conclude(self.version)?;
+        self.check_authority(input)
+    }
+
+    /// Checks that a target with an authority and the `Host` field agree: RFC 9112 section 3.2.2 lets the target win, but who
+    /// looks at the field alone would take the request for another's.
+    #[inline]
+    fn check_authority(&self, input: &[u8]) -> Result<(), Refusal> {
+        if self.target_parts.authority_start == 0 {
+            return Ok(());
         }
-        Ok(())
+        let field = self.host.map(|host| &input[host.range()]);
+        match (field, self.host(input)) {
+            (Some(field), Some(authority)) if !field.eq_ignore_ascii_case(authority.as_bytes()) => {
+                let reason = "the request target and the Host field differ";
+                Err(Refusal::bad_request(reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks the request line and fills in what it says.
@@ -332,8 +359,9 @@ impl RequestHead {
         self.target = Span::of(input, target.as_bytes());
         // Most connections stay with one method, and comparing is cheaper than making.
         if self.method.as_str() != method {
-            self.method =
+            let method =
                 Method::from_bytes(method.as_bytes()).map_err(|_| MALFORMED_REQUEST_LINE)?;
+            self.method = check_method(method, config)?;
         }
         self.version = if minor == 0 {
             Version::HTTP_10
@@ -391,12 +419,37 @@ fn check_method_start(lines: &[u8]) -> Result<(), Refusal> {
         .next()
         .unwrap_or_default();
     match line {
-        // CR may begin an empty line.
-        [] | [b'\r'] => Ok(()),
+        [] => Ok(()),
         [first, ..] if !first.is_ascii_graphic() => Err(MALFORMED_REQUEST_LINE),
         _ if line.len() > METHOD_BYTES_MAX && !line.contains(&b' ') => Err(METHOD_TOO_LONG),
         _ => Ok(()),
     }
+}
+
+/// Checks that the method is one that is served.
+#[cold]
+fn check_method(method: Method, config: &Config) -> Result<Method, Refusal> {
+    let reason = match method {
+        Method::CONNECT if !config.connect => "CONNECT is not implemented",
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::OPTIONS
+        | Method::PATCH
+        | Method::TRACE
+        | Method::CONNECT => return Ok(method),
+        _ if config.extension_methods => return Ok(method),
+        _ => "the method is not known",
+    };
+    Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, reason))
+}
+
+/// Returns whether at most one space stands before a value and nothing between it and the end of its line.
+fn is_tight(input: &[u8], name: Span, value: Span) -> bool {
+    let before = &input[usize::from(name.end)..usize::from(value.start)];
+    matches!(before, b":" | b": ") && input[usize::from(value.end)..].starts_with(b"\r\n")
 }
 
 /// Turns what the parser found into an answer. `lines` begins with the request line.

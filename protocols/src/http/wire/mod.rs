@@ -2,14 +2,16 @@
 //!
 //! `head` parses and checks request heads: plain ones in one pass (`head::plain`), the others with `scan`, which finds where a
 //! head ends, and httparse. `target` knows the forms of a request target and of a host, `framing` what fields say of the body
-//! and the connection, `words` looks at eight bytes at once; `encode` writes response heads, `date` writes dates.
+//! and the connection, `chunked` decodes chunked bodies, `words` looks at eight bytes at once; `encode` writes response heads,
+//! `date` writes dates.
 
+pub(crate) use chunked::{ChunkedDecoder, Decoded, may_be_trailer};
 pub(crate) use date::DateLine;
-pub(crate) use encode::{BodyRule, HeadRepeater};
-pub(crate) use framing::Persistence;
+pub(crate) use encode::{Coding, HeadRepeater, Requested, encode_informational, encode_switch};
+pub(crate) use framing::{BodyLength, Persistence};
 pub(crate) use head::{HeadParser, Parsed, RequestHead};
-pub(crate) use scan::begins_with_head_method;
 
+mod chunked;
 mod date;
 mod encode;
 mod framing;

@@ -65,7 +65,7 @@ impl RequestHead {
             } else if Framing::is_concerned(name_end - at) {
                 framing
                     .get_or_insert_default()
-                    .note(&input[at..name_end], &input[value_start..value_end])
+                    .note(&input[at..name_end], &input[value_start..value_end], true)
                     .ok()?;
             }
             at = value_end + 2;
@@ -73,9 +73,9 @@ impl RequestHead {
         if self.host.is_none() && self.version == Version::HTTP_11 {
             return None;
         }
-        (self.persistence, self.body_bytes) = match framing {
-            Some(framing) => framing.conclude(self.version, config).ok()?,
-            None => Framing::default().conclude(self.version, config).ok()?,
+        self.facts = match framing {
+            Some(framing) => framing.conclude(self.version).ok()?,
+            None => Framing::default().conclude(self.version).ok()?,
         };
         Some(at + 2)
     }

@@ -1,0 +1,150 @@
+//! What a connection is served over, and how long the peer may take.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::observer::Observer;
+use crate::http::config::Config;
+use crate::net::Connection;
+
+/// A [`Connection`] whose type is forgotten, so that requests and bodies need not name it.
+pub(crate) trait AnyConnection {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+    fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn flush(&self) -> io::Result<()>;
+    fn limit_read(&self, timeout: Option<Duration>);
+    fn limit_write(&self, timeout: Option<Duration>);
+    fn set_read_deadline(&self, deadline: Option<Instant>);
+    fn set_write_deadline(&self, deadline: Option<Instant>);
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+    fn close(&self);
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+impl<C: Connection> AnyConnection for C {
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.shared().read(buffer)
+    }
+
+    fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared().read_vectored(buffers)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.shared().write(bytes)
+    }
+
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared().write_vectored(buffers)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.shared().flush()
+    }
+
+    fn limit_read(&self, timeout: Option<Duration>) {
+        Connection::limit_read(self, timeout);
+    }
+
+    fn limit_write(&self, timeout: Option<Duration>) {
+        Connection::limit_write(self, timeout);
+    }
+
+    fn set_read_deadline(&self, deadline: Option<Instant>) {
+        Connection::set_read_deadline(self, deadline);
+    }
+
+    fn set_write_deadline(&self, deadline: Option<Instant>) {
+        Connection::set_write_deadline(self, deadline);
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        Connection::shutdown(self, how)
+    }
+
+    fn close(&self) {
+        Connection::close(self);
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        Connection::peer(self)
+    }
+}
+
+/// What all requests of a connection share.
+pub(crate) struct Link<'a> {
+    pub(crate) stream: &'a dyn AnyConnection,
+    pub(crate) config: &'a Config,
+    pub(crate) observer: Option<&'a dyn Observer>,
+    /// The server stops: the next answer is the last.
+    pub(crate) is_stopping: &'a Cell<bool>,
+    pub(crate) clock: fn() -> SystemTime,
+}
+
+impl Link<'_> {
+    /// Writes all of the buffers. Once the peer has shown that it is slow it has the write timeout, and the time that the rest
+    /// takes at the lowest rate, to take it all.
+    pub(crate) fn write_all(&self, mut buffers: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut is_slow = false;
+        let result = loop {
+            let left: usize = buffers.iter().map(|buffer| buffer.len()).sum();
+            let written = match &*buffers {
+                [] => break Ok(()),
+                [single] => self.stream.write(single),
+                several => self.stream.write_vectored(several),
+            };
+            match written {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                // A stream that claims more than there was is broken, but must not break us.
+                Ok(count) => IoSlice::advance_slices(&mut buffers, count.min(left)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if !is_slow && !buffers.is_empty() {
+                is_slow = true;
+                let time = self.config.write_timeout + self.config.time_for(left as u64);
+                self.stream
+                    .set_write_deadline(Instant::now().checked_add(time));
+            }
+        };
+        if is_slow {
+            self.stream.set_write_deadline(None);
+        }
+        result.and_then(|()| self.stream.flush())
+    }
+
+    /// Reads once, trying again if a signal interrupts it.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len();
+        // A stream that claims more than there was room for is broken, but must not break us.
+        retry(|| self.stream.read(buffer)).map(|count| count.min(room))
+    }
+
+    /// The same for two buffers, the second of which is used when the first is full.
+    pub(crate) fn read_vectored(&self, first: &mut [u8], second: &mut [u8]) -> io::Result<usize> {
+        let room = first.len() + second.len();
+        let buffers = &mut [IoSliceMut::new(first), IoSliceMut::new(second)];
+        retry(|| self.stream.read_vectored(buffers)).map(|count| count.min(room))
+    }
+}
+
+/// Returns whether a wait was too long, as sockets tell it in two ways.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+    )
+}
+
+fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a server tells of its work.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use ::http::{Method, StatusCode, Version};
+
+use super::ConnectionEnd;
+use crate::assert_no_switchpoints;
+use crate::http::error::ServeError;
+use crate::http::wire::{DateLine, RequestHead};
+
+/// Is told what a server does: for access logs, metrics, and the like.
+///
+/// It is shared by all hubs of the server and called on the fibers of the connections, between reading and writing: what it does
+/// they wait for. A server without one spends nothing on it.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use kapok::http::{Answered, Observer, Server};
+///
+/// #[derive(Default)]
+/// struct Errors(AtomicU64);
+///
+/// impl Observer for Errors {
+///     fn answered(&self, answered: &Answered<'_>) {
+///         if answered.status().is_server_error() {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let server = Server::new().observer(Errors::default());
+/// ```
+pub trait Observer: Send + Sync {
+    /// A connection was accepted.
+    fn opened(&self, peer: Option<SocketAddr>) {
+        let _ = peer;
+    }
+
+    /// A request was answered, or refused. The answer may not be written yet.
+    fn answered(&self, answered: &Answered<'_>) {
+        let _ = answered;
+    }
+
+    /// A connection came to its end.
+    fn closed(&self, peer: Option<SocketAddr>, end: &Result<ConnectionEnd, ServeError>) {
+        let _ = (peer, end);
+    }
+}
+
+/// One answer, as an [`Observer`] sees it.
+#[derive(Debug)]
+pub struct Answered<'a> {
+    pub(super) peer: Option<SocketAddr>,
+    /// The head with its bytes; a request that was refused has none that could be trusted.
+    pub(super) request: Option<(&'a RequestHead, &'a [u8])>,
+    pub(super) status: StatusCode,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) time: SystemTime,
+    pub(super) duration: Duration,
+}
+
+impl<'a> Answered<'a> {
+    /// Returns the other end's address, if it has one.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Returns the method; `None` if the request was refused.
+    #[must_use]
+    pub fn method(&self) -> Option<&'a Method> {
+        self.request.map(|(head, _)| head.method())
+    }
+
+    /// Returns the target as it was sent; `None` if the request was refused.
+    #[must_use]
+    pub fn target(&self) -> Option<&'a str> {
+        self.request.map(|(head, bytes)| head.target(bytes))
+    }
+
+    /// Returns the version; `None` if the request was refused.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.request.map(|(head, _)| head.version())
+    }
+
+    /// Returns the value of the request's first header field with this name, in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.request
+            .and_then(|(head, bytes)| head.value(bytes, name))
+    }
+
+    /// Returns the status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Returns how many bytes of the request's body were read by the handler.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Returns how many bytes the body of the answer has.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Returns when the request's head was complete, to some milliseconds.
+    #[must_use]
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+
+    /// Returns how long the handler took, with all waiting for the peer while it streamed.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+}
+
+/// Writes a line for each answer in the combined log format of Apache, with the handler's microseconds behind it.
+///
+/// # Examples
+///
+/// ```
+/// use kapok::http::{AccessLog, Server};
+///
+/// let server = Server::new().observer(AccessLog::new(std::io::stderr()));
+/// ```
+///
+/// A line:
+///
+/// ```text
+/// 127.0.0.1 - - [21/Nov/2026:10:33:17 +0000] "GET /plaintext HTTP/1.1" 200 13 "-" "curl/7.88.1" 4
+/// ```
+#[derive(Debug)]
+pub struct AccessLog<W> {
+    output: Mutex<Output<W>>,
+}
+
+#[derive(Debug)]
+struct Output<W> {
+    writer: W,
+    line: String,
+    date: DateLine,
+}
+
+impl<W: Write + Send> AccessLog<W> {
+    /// Makes a log that writes to `writer`, with one call a line.
+    ///
+    /// The writer must not be one that switches fibers, such as a stream of `kapok::net`: all hubs share it. It is right for a file
+    /// or for standard error. What goes wrong with writing is not told.
+    pub fn new(writer: W) -> Self {
+        let output = Output {
+            writer,
+            line: String::new(),
+            date: DateLine::new(),
+        };
+        Self {
+            output: Mutex::new(output),
+        }
+    }
+}
+
+impl<W: Write + Send> Observer for AccessLog<W> {
+    fn answered(&self, answered: &Answered<'_>) {
+        assert_no_switchpoints(|| {
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            output.write(answered);
+        });
+    }
+}
+
+impl<W: Write> Output<W> {
+    fn write(&mut self, answered: &Answered<'_>) {
+        let Self { writer, line, date } = self;
+        let date = date.at(answered.time);
+        let part = |from, to| String::from_utf8_lossy(&date[from..to]);
+        line.clear();
+        match answered.peer {
+            Some(peer) => write!(line, "{}", peer.ip()),
+            None => write!(line, "-"),
+        }
+        .and_then(|()| {
+            let (day, month, year) = (part(11, 13), part(14, 17), part(18, 22));
+            write!(line, " - - [{day}/{month}/{year}:{} +0000] ", part(23, 31))
+        })
+        .and_then(|()| match (answered.request, answered.version()) {
+            (Some((head, bytes)), Some(version)) => {
+                let target = head.target(bytes).as_bytes().escape_ascii();
+                write!(line, "\"{} {target} {version:?}\"", head.method())
+            }
+            _ => write!(line, "\"-\""),
+        })
+        .and_then(|()| {
+            let header = |name| answered.header(name).unwrap_or(b"-").escape_ascii();
+            writeln!(
+                line,
+                " {} {} \"{}\" \"{}\" {}",
+                answered.status.as_u16(),
+                answered.sent,
+                header("referer"),
+                header("user-agent"),
+                answered.duration.as_micros()
+            )
+        })
+        .unwrap_or_default();
+        // A log that is full must not keep the server from answering.
+        let _ = writer.write_all(line.as_bytes());
+    }
+}

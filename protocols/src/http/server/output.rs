@@ -1,0 +1,316 @@
+//! Answers that are not written yet, and a response that is being written.
+
+use std::io::{self, IoSlice};
+
+use ::http::{HeaderMap, StatusCode};
+
+use super::input::RETAINED_BYTES;
+use super::link::Link;
+use crate::http::response::{Response, Source};
+use crate::http::wire::{
+    Coding, DateLine, HeadRepeater, Persistence, Requested, encode_informational, encode_switch,
+};
+
+/// What goes to the peer, in order; one for all answers of a connection.
+#[derive(Debug)]
+pub(crate) struct Output {
+    bytes: Vec<u8>,
+    heads: HeadRepeater,
+    pub(super) date: DateLine,
+    progress: Progress,
+    /// Of the answer that was added last.
+    status: StatusCode,
+    sent: u64,
+    /// A write was begun and did not come to its end, so nobody knows what the peer has.
+    is_broken: bool,
+}
+
+/// How far the response to the present request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing of it was sent.
+    Nothing,
+    /// Its head was, and the handler writes the body.
+    Started {
+        coding: Coding,
+        /// How many bytes of a declared length are missing.
+        left: Option<u64>,
+        persistence: Persistence,
+    },
+    /// All of it was.
+    Finished(Persistence),
+}
+
+impl Output {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            heads: HeadRepeater::default(),
+            date: DateLine::new(),
+            progress: Progress::Nothing,
+            status: StatusCode::OK,
+            sent: 0,
+            is_broken: false,
+        }
+    }
+
+    /// Returns how much is to be written.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Returns whether nothing of the present response was sent.
+    #[inline]
+    pub(super) fn is_ready(&self) -> bool {
+        self.progress == Progress::Nothing
+    }
+
+    /// Returns status and body length of the answer that was added last.
+    pub(super) fn last(&self) -> (StatusCode, u64) {
+        (self.status, self.sent)
+    }
+
+    /// Returns whether the handler writes the body of its response.
+    pub(crate) fn is_streaming(&self) -> bool {
+        matches!(self.progress, Progress::Started { .. })
+    }
+
+    /// Fails if a response was started.
+    pub(crate) fn check_not_started(&self) -> io::Result<()> {
+        if self.progress == Progress::Nothing {
+            return Ok(());
+        }
+        let reason = "a response was started before";
+        Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
+    }
+
+    /// Adds a response whose body is in memory and returns what holds for the connection after it.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        link: &Link<'_>,
+        response: &Response,
+        body: &[u8],
+        requested: Requested<'_>,
+    ) -> io::Result<Persistence> {
+        (self.status, self.sent) = (response.status(), body.len() as u64);
+        if body.len() < COPIED_BYTES_MAX
+            && self
+                .heads
+                .repeat(&mut self.bytes, response, body.len(), requested)
+        {
+            self.bytes.extend_from_slice(body);
+            return Ok(requested.persistence);
+        }
+        self.push_any(link, response, body, requested)
+    }
+
+    /// Adds what is not like the answer before.
+    #[inline(never)]
+    fn push_any(
+        &mut self,
+        link: &Link<'_>,
+        response: &Response,
+        body: &[u8],
+        requested: Requested<'_>,
+    ) -> io::Result<Persistence> {
+        let length = Some(body.len() as u64);
+        let (coding, persistence) = self.push_head(response, length, requested);
+        if coding == Coding::Omit {
+            self.sent = 0;
+        } else {
+            if body.len() < COPIED_BYTES_MAX {
+                self.bytes.extend_from_slice(body);
+            } else {
+                self.send_with(link, body, b"")?;
+            }
+        }
+        Ok(persistence)
+    }
+
+    fn push_head(
+        &mut self,
+        response: &Response,
+        length: Option<u64>,
+        requested: Requested<'_>,
+    ) -> (Coding, Persistence) {
+        let date_line = self.date.current();
+        self.heads
+            .encode(&mut self.bytes, response, length, requested, date_line)
+    }
+
+    /// Adds a response whose body its reader makes.
+    pub(super) fn push_reader(
+        &mut self,
+        link: &Link<'_>,
+        response: &Response,
+        mut source: Source,
+        requested: Requested<'_>,
+    ) -> Result<Persistence, StreamError> {
+        self.start(response, source.length, requested);
+        if let Progress::Started { coding, left, .. } = self.progress
+            && coding != Coding::Omit
+        {
+            let mut left = left.unwrap_or(u64::MAX);
+            let mut buffer = vec![0; (READER_BYTES as u64).min(left) as usize];
+            while left > 0 {
+                let room = (buffer.len() as u64).min(left) as usize;
+                let count = match source.reader.read(&mut buffer[..room]) {
+                    Ok(0) => break,
+                    Ok(count) => count.min(room),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => return Err(StreamError::Body(error)),
+                };
+                self.write(link, &buffer[..count])
+                    .map_err(StreamError::Write)?;
+                left -= count as u64;
+            }
+        }
+        self.finish(None).map_err(StreamError::Body)?;
+        Ok(self.end().unwrap_or(Persistence::Close))
+    }
+
+    /// Begins a response whose body is written piece by piece; a declared length must be kept.
+    pub(crate) fn start(
+        &mut self,
+        response: &Response,
+        length: Option<u64>,
+        requested: Requested<'_>,
+    ) {
+        (self.status, self.sent) = (response.status(), 0);
+        let (coding, persistence) = self.push_head(response, length, requested);
+        self.progress = Progress::Started {
+            coding,
+            left: length.filter(|_| coding != Coding::Omit),
+            persistence,
+        };
+    }
+
+    /// Writes a piece of the body of the response that was started, with all that is to be written before it.
+    pub(super) fn write(&mut self, link: &Link<'_>, piece: &[u8]) -> io::Result<()> {
+        let Progress::Started { coding, left, .. } = &mut self.progress else {
+            return Err(io::Error::other("no response was started"));
+        };
+        if let Some(left) = left {
+            *left = left.checked_sub(piece.len() as u64).ok_or_else(|| {
+                let reason = "the body is longer than its Content-Length";
+                io::Error::new(io::ErrorKind::InvalidInput, reason)
+            })?;
+        }
+        if piece.is_empty() || *coding == Coding::Omit {
+            return Ok(());
+        }
+        self.sent += piece.len() as u64;
+        match coding {
+            Coding::Omit => Ok(()),
+            Coding::Plain => self.send_with(link, piece, b""),
+            Coding::Chunked => {
+                self.bytes
+                    .extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                self.send_with(link, piece, b"\r\n")
+            }
+        }
+    }
+
+    /// Ends the response that was started.
+    pub(super) fn finish(&mut self, trailers: Option<&HeaderMap>) -> io::Result<()> {
+        let Progress::Started {
+            coding,
+            left,
+            persistence,
+        } = self.progress
+        else {
+            return Err(io::Error::other("no response was started"));
+        };
+        if let Some(left @ 1..) = left {
+            let reason = format!("the body is {left} bytes shorter than its Content-Length");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        if coding == Coding::Chunked {
+            self.bytes.extend_from_slice(b"0\r\n");
+            for (name, value) in trailers.into_iter().flatten() {
+                self.bytes.extend_from_slice(name.as_str().as_bytes());
+                self.bytes.extend_from_slice(b": ");
+                self.bytes.extend_from_slice(value.as_bytes());
+                self.bytes.extend_from_slice(b"\r\n");
+            }
+            self.bytes.extend_from_slice(b"\r\n");
+        }
+        self.progress = Progress::Finished(persistence);
+        Ok(())
+    }
+
+    /// Returns what holds for the connection after a response that the handler wrote and finished, and is ready for the next.
+    #[inline]
+    pub(super) fn end(&mut self) -> Option<Persistence> {
+        match self.progress {
+            Progress::Finished(persistence) => {
+                self.progress = Progress::Nothing;
+                Some(persistence)
+            }
+            _ => None,
+        }
+    }
+
+    /// Adds an informational response, unless the final one was begun.
+    pub(crate) fn push_informational(&mut self, response: &Response) {
+        encode_informational(&mut self.bytes, response);
+    }
+
+    /// Tells the peer to send the body it waits with.
+    pub(super) fn push_continue(&mut self) {
+        self.push_informational(&Response::new(StatusCode::CONTINUE));
+    }
+
+    /// Adds the head of the response that hands the connection over.
+    pub(super) fn push_switch(&mut self, response: &Response) {
+        encode_switch(&mut self.bytes, response, self.date.current());
+    }
+
+    /// Writes all that is to be written.
+    #[inline]
+    pub(crate) fn send(&mut self, link: &Link<'_>) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        self.send_with(link, b"", b"")
+    }
+
+    /// Writes all that is to be written with a `body` and its `end` behind it, which are not copied.
+    fn send_with(&mut self, link: &Link<'_>, body: &[u8], end: &[u8]) -> io::Result<()> {
+        let mut buffers = [&self.bytes, body, end].map(IoSlice::new);
+        // Empty ones would make one write of two out of a plain one.
+        let used = match (body.is_empty(), end.is_empty()) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => 3,
+        };
+        let first = usize::from(self.bytes.is_empty());
+        // It stays so if the write fails, or if a cancel unwinds it.
+        if std::mem::replace(&mut self.is_broken, true) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        link.write_all(&mut buffers[first..used])?;
+        self.is_broken = false;
+        self.bytes.clear();
+        self.heads.forget();
+        if self.bytes.capacity() > RETAINED_BYTES {
+            self.bytes = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+/// Why a response could not be written to its end.
+#[derive(Debug)]
+pub(super) enum StreamError {
+    Write(io::Error),
+    Body(io::Error),
+}
+
+/// From this size on copying a body costs more than naming it in the write.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
+
+/// What is read at once from the reader of a body.
+const READER_BYTES: usize = 32 * 1024;

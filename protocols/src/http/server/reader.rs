@@ -1,0 +1,501 @@
+//! The body of a request, read while the peer sends it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::time::{Duration, Instant};
+
+use ::http::HeaderMap;
+
+use super::link::{Link, is_timeout};
+use super::output::Output;
+use crate::http::config::Config;
+use crate::http::error::BodyError;
+use crate::http::wire::{BodyLength, ChunkedDecoder, Decoded, RequestHead};
+use crate::switchpoint;
+
+/// How far the body of a request has been read; one for all requests of a connection.
+///
+/// Input that has arrived stands in a buffer called the room: `start..end` is unused.
+#[derive(Debug)]
+pub(crate) struct BodyState {
+    start: usize,
+    end: usize,
+    /// What stood in front of the room and was given away for good.
+    given: usize,
+    source: Source,
+    received: u64,
+    limit: u64,
+    awaits_continue: bool,
+    /// How long it took to wait for the peer so far.
+    waited: Duration,
+    /// When waiting for what is thrown away must end.
+    drain_deadline: Option<Instant>,
+    failure: Option<BodyError>,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Ended,
+    /// So many bytes are left, at least one.
+    Length(u64),
+    Chunked(ChunkedDecoder),
+}
+
+impl BodyState {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: 0,
+            end: 0,
+            given: 0,
+            source: Source::Ended,
+            received: 0,
+            limit: 0,
+            awaits_continue: false,
+            waited: Duration::ZERO,
+            drain_deadline: None,
+            failure: None,
+            trailers: None,
+        }
+    }
+
+    /// Begins the body behind `head`, of which `buffered` bytes are in the room, or input that belongs to later requests.
+    #[inline]
+    pub(crate) fn begin(&mut self, head: &RequestHead, buffered: usize, config: &Config) {
+        (self.start, self.end, self.given) = (0, buffered, 0);
+        if head.body() != BodyLength::Known(0) {
+            self.begin_some(head, config);
+        }
+    }
+
+    #[inline(never)]
+    fn begin_some(&mut self, head: &RequestHead, config: &Config) {
+        *self = Self {
+            start: self.start,
+            end: self.end,
+            source: match head.body() {
+                BodyLength::Known(length) => Source::Length(length),
+                BodyLength::Chunked => Source::Chunked(ChunkedDecoder::new()),
+            },
+            limit: config.body_bytes_max,
+            awaits_continue: head.awaits_continue(),
+            ..Self::new()
+        };
+    }
+
+    /// Forgets a body whose request was answered.
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        if self.received > 0 || self.failure.is_some() || !self.is_ended() {
+            *self = Self {
+                start: self.start,
+                end: self.end,
+                given: self.given,
+                ..Self::new()
+            };
+        }
+    }
+
+    /// Returns what was used of the buffer that the room is a part of, and where its input ends, counted from the room's first
+    /// byte.
+    #[inline]
+    pub(crate) fn position(&self) -> (usize, usize) {
+        (self.given + self.start, self.given + self.end)
+    }
+
+    #[inline]
+    pub(crate) fn is_ended(&self) -> bool {
+        matches!(self.source, Source::Ended)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Returns whether what is left of the body can be thrown away, so that the next request can be read.
+    pub(crate) fn can_be_drained(&self) -> bool {
+        // Whoever waits for 100 and gets another answer may send the body or not: nobody can tell what its bytes are.
+        self.failure.is_none() && !self.awaits_continue
+    }
+
+    /// Goes on in a room that begins with the input that is unused.
+    pub(crate) fn resume(&mut self, buffered: usize) {
+        (self.start, self.end, self.given) = (0, buffered, 0);
+    }
+
+    /// Looks for data that is in the room: after it, that many bytes stand at `start`.
+    fn next_data(&mut self, room: &[u8], config: &Config) -> Result<usize, BodyError> {
+        let buffered = self.end - self.start;
+        match &mut self.source {
+            Source::Ended => Ok(0),
+            Source::Length(left) => {
+                if left.saturating_add(self.received) > self.limit {
+                    return Err(BodyError::TooLong { limit: self.limit });
+                }
+                Ok(buffered.min(usize::try_from(*left).unwrap_or(usize::MAX)))
+            }
+            Source::Chunked(decoder) => {
+                let decoded = decoder
+                    .decode(&room[self.start..self.end], config)
+                    .map_err(BodyError::Malformed)?;
+                if let Some(left) = decoder.data_left()
+                    && left.saturating_add(self.received) > self.limit
+                {
+                    return Err(BodyError::TooLong { limit: self.limit });
+                }
+                match decoded {
+                    Decoded::Data { skipped, length } => {
+                        self.start += skipped;
+                        Ok(length)
+                    }
+                    Decoded::NeedMore => {
+                        self.start = self.end;
+                        Ok(0)
+                    }
+                    Decoded::End { skipped } => {
+                        self.start += skipped;
+                        let trailers = decoder.take_trailers().map_err(BodyError::Malformed)?;
+                        self.trailers = trailers.map(Box::new);
+                        self.source = Source::Ended;
+                        Ok(0)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note that so much data was used, from the room or straight from the stream.
+    fn take(&mut self, count: usize) {
+        self.received += count as u64;
+        match &mut self.source {
+            Source::Ended => {}
+            Source::Length(left) => {
+                *left -= count as u64;
+                if *left == 0 {
+                    self.source = Source::Ended;
+                }
+            }
+            Source::Chunked(decoder) => decoder.take(count),
+        }
+    }
+
+    /// Returns how many of the next bytes of the stream are data, if nothing is in the room.
+    fn data_left(&self) -> u64 {
+        match &self.source {
+            Source::Ended => 0,
+            Source::Length(left) => *left,
+            Source::Chunked(decoder) => decoder.data_left().unwrap_or_default(),
+        }
+    }
+}
+
+/// All that reading a body takes.
+pub(crate) struct Incoming<'a> {
+    pub(crate) room: &'a mut [u8],
+    pub(crate) body: &'a mut BodyState,
+    pub(crate) output: &'a RefCell<Output>,
+    pub(crate) link: &'a Link<'a>,
+}
+
+impl<'a> Incoming<'a> {
+    /// Lends all of it for a shorter time.
+    pub(crate) fn lend(&mut self) -> Incoming<'_> {
+        Incoming {
+            room: self.room,
+            body: self.body,
+            output: self.output,
+            link: self.link,
+        }
+    }
+
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.body.limit = bytes;
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.body.trailers.as_deref()
+    }
+
+    /// Tells a peer that waits for it to send the body.
+    pub(crate) fn send_continue(&mut self) {
+        let has_begun = self.body.received > 0 || self.body.start < self.body.end;
+        if std::mem::take(&mut self.body.awaits_continue) && !has_begun {
+            self.output.borrow_mut().push_continue();
+        }
+    }
+
+    /// Returns the next data, waiting for it if there is none in the room; nothing at the end of the body.
+    pub(crate) fn data(&mut self) -> Result<&[u8], BodyError> {
+        let length = self.find_data()?;
+        Ok(&self.room[self.body.start..self.body.start + length])
+    }
+
+    fn find_data(&mut self) -> Result<usize, BodyError> {
+        self.check()?;
+        loop {
+            let length = self.next_data()?;
+            if length > 0 || self.body.is_ended() {
+                return Ok(length);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Takes data that [`Self::data`] returned.
+    pub(crate) fn take(&mut self, count: usize) {
+        self.body.start += count;
+        self.body.take(count);
+    }
+
+    /// Reads into `buffer`: what is in the room, or straight from the stream if there is much to come.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.check()?;
+        loop {
+            let length = self.next_data()?.min(buffer.len());
+            if length > 0 {
+                let start = self.body.start;
+                buffer[..length].copy_from_slice(&self.room[start..start + length]);
+                self.take(length);
+                return Ok(length);
+            }
+            if self.body.is_ended() {
+                return Ok(0);
+            }
+            if buffer.len() >= DIRECT_BYTES_MIN && self.body.data_left() >= DIRECT_BYTES_MIN as u64
+            {
+                return self.receive_directly(buffer);
+            }
+            self.receive()?;
+        }
+    }
+
+    /// Returns the whole of what is left.
+    pub(crate) fn read_whole(&mut self, into: &mut Vec<u8>) -> Result<(), BodyError> {
+        loop {
+            let left = usize::try_from(self.body.data_left()).unwrap_or(usize::MAX);
+            let (filled, step) = (into.len(), into.len().max(WHOLE_STEP_MIN));
+            into.resize(filled + step.min(left.max(WHOLE_STEP_MIN)), 0);
+            let result = self.read(&mut into[filled..]);
+            into.truncate(filled + *result.as_ref().unwrap_or(&0));
+            if result? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives the whole of what is left away if it has a place in the room; what is not there yet is waited for.
+    pub(crate) fn take_room(&mut self) -> Result<Option<&'a [u8]>, BodyError> {
+        self.check()?;
+        let Source::Length(left) = self.body.source else {
+            return Ok(None);
+        };
+        self.next_data()?;
+        let Some(length) = usize::try_from(left)
+            .ok()
+            .filter(|length| *length <= self.room.len())
+        else {
+            return Ok(None);
+        };
+        while self.body.end - self.body.start < length {
+            self.receive()?;
+        }
+        let end = self.body.start + length;
+        let (front, room) = std::mem::take(&mut self.room).split_at_mut(end);
+        let whole = &front[self.body.start..];
+        self.room = room;
+        self.body.given += end;
+        (self.body.start, self.body.end) = (0, self.body.end - end);
+        self.body.take(length);
+        Ok(Some(whole))
+    }
+
+    /// Throws away what is left and already here. An error shows when the connection is to go on.
+    pub(crate) fn skip_buffered(&mut self) {
+        let config = self.link.config;
+        if self.body.start < self.body.end {
+            self.body.awaits_continue = false;
+        }
+        self.body.limit = self.body.received.saturating_add(config.drain_bytes_max);
+        while self.body.failure.is_none()
+            && let Ok(length @ 1..) = self.next_data()
+        {
+            self.take(length);
+        }
+    }
+
+    /// Throws away what is left.
+    pub(crate) fn skip(&mut self, deadline: Instant) -> Result<(), BodyError> {
+        self.body.drain_deadline = Some(deadline);
+        loop {
+            let length = self.find_data()?;
+            if length == 0 {
+                return Ok(());
+            }
+            self.take(length);
+        }
+    }
+
+    fn check(&self) -> Result<(), BodyError> {
+        self.body
+            .failure
+            .as_ref()
+            .map_or(Ok(()), |failure| Err(failure.again()))
+    }
+
+    fn next_data(&mut self) -> Result<usize, BodyError> {
+        self.body
+            .next_data(self.room, self.link.config)
+            .map_err(|error| fail(&mut self.body.failure, error))
+    }
+
+    /// Waits for more input in the room, which has space.
+    fn receive(&mut self) -> Result<(), BodyError> {
+        let body = &mut *self.body;
+        if body.start == body.end {
+            (body.start, body.end) = (0, 0);
+        } else if body.end == self.room.len() {
+            self.room.copy_within(body.start..body.end, 0);
+            (body.start, body.end) = (0, body.end - body.start);
+        }
+        let end = self.body.end;
+        let count = self.wait(|link, room| link.read(&mut room[end..]))?;
+        self.body.end += count;
+        Ok(())
+    }
+
+    /// Waits for data, of which there is more to come than fits into the room, and for what stands behind it.
+    fn receive_directly(&mut self, buffer: &mut [u8]) -> Result<usize, BodyError> {
+        (self.body.start, self.body.end) = (0, 0);
+        let left = usize::try_from(self.body.data_left()).unwrap_or(usize::MAX);
+        let length = left.min(buffer.len());
+        let buffer = &mut buffer[..length];
+        // The end of one chunk and the beginning of the next come with the same call.
+        let is_last_of_chunk = length == left && matches!(self.body.source, Source::Chunked(_));
+        let count = self.wait(|link, room| {
+            if is_last_of_chunk {
+                link.read_vectored(buffer, room)
+            } else {
+                link.read(buffer)
+            }
+        })?;
+        let taken = count.min(length);
+        self.body.end = count - taken;
+        self.body.take(taken);
+        Ok(taken)
+    }
+
+    /// Waits for the peer as long as it may take, counting the time.
+    fn wait(
+        &mut self,
+        read: impl FnOnce(&Link<'_>, &mut [u8]) -> io::Result<usize>,
+    ) -> Result<usize, BodyError> {
+        let (link, config) = (self.link, self.link.config);
+        self.send_continue();
+        let result = self.send_answers().and_then(|()| {
+            let began = Instant::now();
+            let allowed = config.body_timeout + config.time_for(self.body.received);
+            let allowed = began.checked_add(allowed.saturating_sub(self.body.waited));
+            let deadline = self.body.drain_deadline.or(allowed);
+            link.stream.set_read_deadline(deadline);
+            let result = read(link, self.room);
+            link.stream.set_read_deadline(None);
+            self.body.waited += began.elapsed();
+            result
+        });
+        let error = match result {
+            Ok(0) => BodyError::Truncated,
+            Ok(count) => return Ok(count),
+            Err(error) if is_timeout(&error) => BodyError::TimedOut,
+            Err(error) => BodyError::Read(error),
+        };
+        Err(fail(&mut self.body.failure, error))
+    }
+
+    /// Writes what is to be written before this request's answer: the peer may wait for it.
+    fn send_answers(&self) -> io::Result<()> {
+        let mut output = match self.output.try_borrow_mut() {
+            Ok(output) if !output.is_streaming() => output,
+            // The writer sees to it, in this fiber or another.
+            _ => return Ok(()),
+        };
+        output.send(self.link)
+    }
+}
+
+/// Keeps the error for whoever reads again.
+fn fail(failure: &mut Option<BodyError>, error: BodyError) -> BodyError {
+    failure.get_or_insert(error.again());
+    error
+}
+
+/// The body of a request, read while the peer sends it.
+///
+/// Small reads go through the connection's buffer; large ones come straight from the stream. An end before the body is whole is an
+/// error, never the end of the body. Every error is an [`io::Error`] with a [`BodyError`] inside.
+pub struct BodyReader<'a> {
+    incoming: Incoming<'a>,
+}
+
+impl<'a> BodyReader<'a> {
+    pub(crate) fn new(incoming: Incoming<'a>) -> Self {
+        Self { incoming }
+    }
+
+    /// Returns the trailers behind a chunked body that was read to its end, if there were any.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.incoming.trailers()
+    }
+}
+
+impl Read for BodyReader<'_> {
+    #[switchpoint(
+        wakes = "bytes, the end of the body, or the timeout",
+        cancel = "nothing was taken"
+    )]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.incoming.read(buffer)?)
+    }
+}
+
+impl BufRead for BodyReader<'_> {
+    #[switchpoint(
+        wakes = "bytes, the end of the body, or the timeout",
+        cancel = "nothing was taken"
+    )]
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(self.incoming.data()?)
+    }
+
+    /// Takes bytes that `fill_buf` returned.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is more than `fill_buf` returned.
+    fn consume(&mut self, count: usize) {
+        let buffered = self.incoming.body.end - self.incoming.body.start;
+        let left = self.incoming.body.data_left().min(buffered as u64);
+        assert!(count as u64 <= left, "{count} bytes consumed of {left}");
+        self.incoming.take(count);
+    }
+}
+
+impl fmt::Debug for BodyReader<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BodyReader")
+            .field("received", &self.incoming.body.received)
+            .field("is_ended", &self.incoming.body.is_ended())
+            .finish_non_exhaustive()
+    }
+}
+
+/// From this size on a read goes past the connection's buffer.
+const DIRECT_BYTES_MIN: usize = 1024;
+
+/// What a buffer for a whole body grows by at first; then it doubles.
+const WHOLE_STEP_MIN: usize = 16 * 1024;
