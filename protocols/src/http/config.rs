@@ -142,10 +142,10 @@ impl Config {
         self
     }
 
-    /// Limits how much of a body that the handler left unread is read and thrown away, so that the connection can live on; also how
-    /// much is thrown away before a connection is closed, so that the peer gets the last answer.
+    /// Limits how much of a body that the handler left unread is read and thrown away, so that the connection can live on.
     ///
-    /// Default is 256 KiB. A connection whose request has more left ends after its answer.
+    /// Default is 256 KiB. A connection ends after its answer if the request has more left, or the rest of a chunked body, of which
+    /// nobody knows how long it will be.
     #[must_use]
     pub fn drain_bytes_max(mut self, bytes: u64) -> Self {
         self.drain_bytes_max = bytes;
@@ -236,7 +236,9 @@ impl Config {
         self
     }
 
-    /// Limits how long to wait for what is to be thrown away: see [`drain_bytes_max`](Self::drain_bytes_max).
+    /// Limits how long to read what is thrown away: the body that a handler left unread, see
+    /// [`drain_bytes_max`](Self::drain_bytes_max), and what comes before a connection is closed from this side. The peer would lose the
+    /// last answer if that were left unread.
     ///
     /// Default is 2 s.
     #[must_use]

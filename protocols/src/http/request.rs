@@ -338,15 +338,19 @@ impl Request<'_> {
         let (link, output) = (self.incoming.link, self.incoming.output);
         output.borrow().check_not_started()?;
         // After the head it would be too late.
-        self.incoming.send_continue();
+        let is_continued = self.incoming.push_continue();
         let requested = Requested {
             method: self.head.method(),
             version: self.head.version(),
             persistence: self.persistence,
         };
         let mut started = output.borrow_mut();
+        if is_continued {
+            // Apart from the head, which goes with the first piece of the body: haproxy loses what it finds behind a 100.
+            started.send(link)?;
+        }
         started.start(&response, response.declared_length(), requested);
-        if !self.incoming.body.is_ended() {
+        if !self.incoming.body.is_ended() && !is_continued {
             // The peer may wait for it before it sends more of the body.
             started.send(link)?;
         }

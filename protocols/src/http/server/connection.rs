@@ -267,6 +267,7 @@ impl<'a> Connection<'a> {
         };
         let began = self.link.observer.map(|_| Instant::now());
 
+        let head_start = self.input.start();
         let (bytes, room, buffered) = self.input.split(head_bytes);
         self.body.begin(&self.head, buffered, self.link.config);
         let incoming = Incoming {
@@ -276,12 +277,13 @@ impl<'a> Connection<'a> {
             link: &self.link,
         };
         let mut request = Request::new(&self.head, bytes, &self.made, incoming, persistence);
-        let response = handler.handle(&mut request);
+        let mut response = handler.handle(&mut request);
         request.skip_buffered_body();
 
-        let head = self.input.consume(head_bytes, self.body.position());
-        let outcome = self.respond(response, persistence, head.clone())?;
+        self.input.consume(head_bytes, self.body.position());
+        let outcome = self.respond(&mut response, persistence, head_start, head_bytes)?;
         if let Some(began) = began {
+            let head = head_start..head_start + head_bytes;
             self.observe(Some(head), began.elapsed());
         }
         if outcome.is_some() {
@@ -298,9 +300,10 @@ impl<'a> Connection<'a> {
     #[inline]
     fn respond(
         &mut self,
-        response: Response,
+        response: &mut Response,
         persistence: Persistence,
-        head: Range<usize>,
+        head_start: usize,
+        head_bytes: usize,
     ) -> Result<Option<Outcome>, ServeError> {
         let persistence = match self.body.is_ended() || self.body.can_be_drained() {
             true => persistence,
@@ -317,9 +320,13 @@ impl<'a> Connection<'a> {
             && output.is_ready();
         let kept = match response.content().as_bytes() {
             Some(body) if is_common => output
-                .push(&self.link, &response, body, requested)
+                .push(&self.link, response, body, requested)
                 .map_err(ServeError::Write)?,
-            _ => match self.respond_rarely(response, persistence, head)? {
+            _ => match self.respond_rarely(
+                response,
+                persistence,
+                head_start..head_start + head_bytes,
+            )? {
                 Rare::Answered(persistence) => persistence,
                 Rare::Switched(serve) => {
                     let early = self.input.unused().to_vec();
@@ -337,7 +344,7 @@ impl<'a> Connection<'a> {
     #[inline(never)]
     fn respond_rarely(
         &mut self,
-        mut response: Response,
+        response: &mut Response,
         persistence: Persistence,
         head: Range<usize>,
     ) -> Result<Rare, ServeError> {
@@ -357,12 +364,12 @@ impl<'a> Connection<'a> {
             Content::Switch(serve)
                 if is_tunnel || self.head.offers(self.input.used(head), response.headers()) =>
             {
-                output.push_switch(&response);
+                output.push_switch(response);
                 return Ok(Rare::Switched(serve));
             }
             Content::Reader(source) if !is_tunnel && !status.is_informational() => {
                 let persistence = output
-                    .push_reader(&self.link, &response, *source, requested)
+                    .push_reader(&self.link, response, *source, requested)
                     .map_err(|error| match error {
                         StreamError::Write(error) => ServeError::Write(error),
                         StreamError::Body(error) => ServeError::Body(error),
@@ -371,7 +378,7 @@ impl<'a> Connection<'a> {
             }
             content if !is_tunnel && !status.is_informational() => {
                 if let Some(body) = content.as_bytes() {
-                    let persistence = output.push(&self.link, &response, body, requested);
+                    let persistence = output.push(&self.link, response, body, requested);
                     return persistence.map(Rare::Answered).map_err(ServeError::Write);
                 }
             }
@@ -507,14 +514,9 @@ fn linger(stream: &dyn AnyConnection, config: &Config) {
         return;
     }
     stream.set_read_deadline(Instant::now().checked_add(config.drain_timeout));
-    let mut discarded = 0;
-    let mut buffer = [0; 2048];
-    while let Ok(count @ 1..) = stream.read(&mut buffer) {
-        discarded += count as u64;
-        if discarded > config.drain_bytes_max {
-            break;
-        }
-    }
+    // By time alone: clients that send all of a large body before they look for an answer would lose it to a limit of bytes.
+    let mut buffer = vec![0; LINGER_BYTES];
+    while let Ok(1..) = stream.read(&mut buffer) {}
 }
 
 /// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
@@ -529,6 +531,9 @@ pub(super) fn rough_time() -> SystemTime {
 pub(super) fn rough_time() -> SystemTime {
     SystemTime::now()
 }
+
+/// What is read at once of what is thrown away.
+const LINGER_BYTES: usize = 16 * 1024;
 
 /// When this much is to be written it is, even if there are more requests to answer.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;

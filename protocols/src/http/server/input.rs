@@ -60,22 +60,21 @@ impl Input {
         }
     }
 
-    /// Takes a request as used: its head, and what the body has made of the room behind that. Returns where the head stands, until
-    /// the next input is read.
+    /// Returns where the unused input begins.
     #[inline]
-    pub(super) fn consume(
-        &mut self,
-        head_bytes: usize,
-        (used, end): (usize, usize),
-    ) -> Range<usize> {
-        let behind = self.start + head_bytes;
-        let head = self.start..behind;
-        self.start = behind + used;
-        self.end = behind + end;
-        head
+    pub(super) fn start(&self) -> usize {
+        self.start
     }
 
-    /// Returns a head that was taken.
+    /// Takes a request as used: its head, and what the body has made of the room behind that.
+    #[inline]
+    pub(super) fn consume(&mut self, head_bytes: usize, (used, end): (usize, usize)) {
+        let behind = self.start + head_bytes;
+        self.start = behind + used;
+        self.end = behind + end;
+    }
+
+    /// Returns a head that was taken; it stands there until the next input is read.
     pub(super) fn used(&self, head: Range<usize>) -> &[u8] {
         &self.bytes[head]
     }

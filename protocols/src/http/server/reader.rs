@@ -115,8 +115,10 @@ impl BodyState {
 
     /// Returns whether what is left of the body can be thrown away, so that the next request can be read.
     pub(crate) fn can_be_drained(&self) -> bool {
-        // Whoever waits for 100 and gets another answer may send the body or not: nobody can tell what its bytes are.
-        self.failure.is_none() && !self.awaits_continue
+        // Nobody knows how long a chunked body will be, and an answer that promises to keep the connection must be kept. Whoever
+        // waits for 100 and gets another answer may send the body or not: nobody can tell what its bytes are.
+        let is_limited = !matches!(self.source, Source::Chunked(_));
+        is_limited && self.failure.is_none() && !self.awaits_continue
     }
 
     /// Goes on in a room that begins with the input that is unused.
@@ -217,12 +219,14 @@ impl<'a> Incoming<'a> {
         self.body.trailers.as_deref()
     }
 
-    /// Tells a peer that waits for it to send the body.
-    pub(crate) fn send_continue(&mut self) {
+    /// Adds what tells a peer that waits for it to send the body, and returns whether it did.
+    pub(crate) fn push_continue(&mut self) -> bool {
         let has_begun = self.body.received > 0 || self.body.start < self.body.end;
-        if std::mem::take(&mut self.body.awaits_continue) && !has_begun {
+        let is_awaited = std::mem::take(&mut self.body.awaits_continue) && !has_begun;
+        if is_awaited {
             self.output.borrow_mut().push_continue();
         }
+        is_awaited
     }
 
     /// Returns the next data, waiting for it if there is none in the room; nothing at the end of the body.
@@ -275,16 +279,22 @@ impl<'a> Incoming<'a> {
 
     /// Returns the whole of what is left.
     pub(crate) fn read_whole(&mut self, into: &mut Vec<u8>) -> Result<(), BodyError> {
-        loop {
-            let left = usize::try_from(self.body.data_left()).unwrap_or(usize::MAX);
-            let (filled, step) = (into.len(), into.len().max(WHOLE_STEP_MIN));
-            into.resize(filled + step.min(left.max(WHOLE_STEP_MIN)), 0);
-            let result = self.read(&mut into[filled..]);
-            into.truncate(filled + *result.as_ref().unwrap_or(&0));
-            if result? == 0 {
-                return Ok(());
+        // What was made room for stays zeroed between reads: to make it anew would cost more than the bytes of a slow peer.
+        let mut filled = into.len();
+        let result = loop {
+            if filled == into.len() {
+                let left = usize::try_from(self.body.data_left()).unwrap_or(usize::MAX);
+                let step = filled.max(WHOLE_STEP_MIN);
+                into.resize(filled + step.min(left.max(WHOLE_STEP_MIN)), 0);
             }
-        }
+            match self.read(&mut into[filled..]) {
+                Ok(0) => break Ok(()),
+                Ok(count) => filled += count,
+                Err(error) => break Err(error),
+            }
+        };
+        into.truncate(filled);
+        result
     }
 
     /// Gives the whole of what is left away if it has a place in the room; what is not there yet is waited for.
@@ -394,7 +404,7 @@ impl<'a> Incoming<'a> {
         read: impl FnOnce(&Link<'_>, &mut [u8]) -> io::Result<usize>,
     ) -> Result<usize, BodyError> {
         let (link, config) = (self.link, self.link.config);
-        self.send_continue();
+        self.push_continue();
         let result = self.send_answers().and_then(|()| {
             let began = Instant::now();
             let allowed = config.body_timeout + config.time_for(self.body.received);
