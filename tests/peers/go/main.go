@@ -5,9 +5,7 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"strconv"
@@ -21,7 +19,7 @@ func main() {
 	}
 }
 
-const usage = "usage: go-peer echo ADDRESS | http ADDRESS | micro SECONDS | idle COUNT"
+const usage = "usage: go-peer echo|http|responses|upload|upload_chunked|churn ADDRESS | micro SECONDS | idle COUNT"
 
 func run(arguments []string) error {
 	if len(arguments) != 2 {
@@ -31,7 +29,7 @@ func run(arguments []string) error {
 	switch work {
 	case "echo":
 		return serveEcho(argument)
-	case "http":
+	case "http", "responses", "upload", "upload_chunked", "churn":
 		return serveHTTP(argument)
 	case "micro":
 		seconds, err := strconv.ParseFloat(argument, 64)
@@ -49,15 +47,6 @@ func run(arguments []string) error {
 	default:
 		return fmt.Errorf(usage)
 	}
-}
-
-// serveHTTP answers by net/http, which adds Content-Length and Date by itself.
-func serveHTTP(address string) error {
-	http.HandleFunc("/plaintext", func(response http.ResponseWriter, _ *http.Request) {
-		response.Header().Set("Content-Type", "text/plain")
-		io.WriteString(response, "Hello, World!")
-	})
-	return http.ListenAndServe(address, nil)
 }
 
 // serveEcho serves each connection in a goroutine. Go switches Nagle's algorithm off by itself.

@@ -71,6 +71,12 @@ def kapok_example(name: str, profile: Profile) -> Path:
     return kapok(name, "build", "--example", name, *profile.arguments)
 
 
+def kapok_program(name: str, profile: Profile) -> Path:
+    """Builds one of the programs that the repository's tests run."""
+    tell(f"building kapok's program {name}, profile {profile}")
+    return kapok(name, "build", "--bin", name, *profile.arguments)
+
+
 def kapok_bench(name: str, profile: Profile) -> Path:
     """Builds one of the runtime's benchmarks, to be run without cargo."""
     tell(f"building kapok's benchmark {name}, profile {profile}")
@@ -125,7 +131,8 @@ def executables(messages: str) -> dict[str, Path]:
 
 def first_error(output: str) -> str:
     """The line of a tool's output that says best what went wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # Go heads what it says of a package with a line that begins with #.
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("#")]
     errors = [line for line in lines if line.startswith("error")]
     return (errors or lines or ["no message"])[0]
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from harness import machine
 from harness.build import PEERS
@@ -13,9 +14,6 @@ from harness.failure import Failure
 
 # How much longer than asked a load may run before it counts as stuck.
 GRACE_SECONDS = 20
-
-PIPELINE = PEERS / "pipeline.lua"
-
 
 @dataclass(frozen=True)
 class Report:
@@ -43,12 +41,19 @@ def parse_echo(output: str) -> Report:
     )
 
 
-def wrk(address: str, connections: int, seconds: float, script: Path | None = None) -> Report:
-    """HTTP requests by wrk; with a script, whatever it sends."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s"]
-    if script:
-        command += ["-s", str(script)]
-    return parse_wrk(run([*command, f"http://{address}/plaintext"], seconds))
+def wrk(path: str, *arguments: str) -> Callable[[str, int, float], Report]:
+    """Presses an address with `GET path`, or with what further arguments of wrk make of it."""
+
+    def press(address: str, connections: int, seconds: float) -> Report:
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", *arguments]
+        return parse_wrk(run([*command, f"http://{address}{path}"], seconds))
+
+    return press
+
+
+def script(name: str) -> str:
+    """Where one of our scripts for wrk is."""
+    return str(PEERS / name)
 
 
 def parse_wrk(output: str) -> Report:

@@ -20,12 +20,9 @@ LOAD_AVERAGE_AT_START = os.getloadavg()[0]
 DEBIAN_PACKAGES = {"taskset": "util-linux", "wrk": "wrk"}
 
 
-def check(work: str) -> None:
+def check(work: str, *tools: str) -> None:
     """Fails when a tool or a processor that `work` needs is missing."""
-    tools = ["cargo", "taskset"]
-    if work in ("http", "pipelined"):
-        tools.append("wrk")
-    for tool in tools:
+    for tool in ("cargo", "taskset", *tools):
         if not shutil.which(tool):
             package = DEBIAN_PACKAGES.get(tool)
             hint = f"; Debian and Ubuntu have it in the package {package}" if package else ""
@@ -66,5 +63,7 @@ def cpu_model() -> str:
 
 def version_of(*command: str) -> str:
     """The first line a tool prints of itself, such as `rustc 1.95.0 (…)`, without what stands in parentheses."""
-    output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    # nginx tells it on standard error.
+    output = outcome.stdout or outcome.stderr
     return output.partition("\n")[0].partition(" (")[0]

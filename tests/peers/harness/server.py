@@ -1,8 +1,7 @@
-"""One server process: started, waited for, asked whether it does its work, and always killed."""
+"""One server process: started, waited for, and always killed."""
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import subprocess
@@ -14,7 +13,6 @@ from harness.failure import Failure
 from harness.systems import System
 
 START_DEADLINE_SECONDS = 10.0
-ANSWER_DEADLINE_SECONDS = 5.0
 HOST = "127.0.0.1"
 
 
@@ -26,6 +24,7 @@ class Server:
 
     def __enter__(self) -> Server:
         self.port = free_port()
+        self.system.prepare(self.address)
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             machine.on_cpu(machine.SERVER_CPU, self.system.at(self.address)),
@@ -91,42 +90,3 @@ def accepts(port: int) -> bool:
             return connection.getsockname() != connection.getpeername()
     except OSError:
         return False
-
-
-def check_echo(server: Server) -> None:
-    """Fails unless a message comes back as it was."""
-    message = os.urandom(64)
-    received = b""
-    try:
-        with socket.create_connection((HOST, server.port), timeout=ANSWER_DEADLINE_SECONDS) as connection:
-            connection.sendall(message)
-            while len(received) < len(message):
-                chunk = connection.recv(len(message))
-                if not chunk:
-                    break
-                received += chunk
-    except OSError as error:
-        raise server.failure(f"does not echo ({error})") from None
-    if received != message:
-        raise server.failure("does not send back what it received")
-
-
-def check_http(server: Server) -> None:
-    """Fails unless the answer has the body and the headers that all of them must send, twice on one connection."""
-    connection = http.client.HTTPConnection(HOST, server.port, timeout=ANSWER_DEADLINE_SECONDS)
-    try:
-        for _ in range(2):
-            connection.request("GET", "/plaintext")
-            response = connection.getresponse()
-            body = response.read()
-            if response.status != 200 or body != b"Hello, World!":
-                raise server.failure(f"answers GET /plaintext with {response.status} {body!r}")
-            missing = [name for name in ("Content-Length", "Content-Type", "Date") if name not in response.headers]
-            if missing:
-                raise server.failure(f"leaves out {', '.join(missing)}, which the others have to send")
-            if response.will_close:
-                raise server.failure("does not keep the connection alive")
-    except (OSError, http.client.HTTPException) as error:
-        raise server.failure(f"does not answer GET /plaintext ({error!r})") from None
-    finally:
-        connection.close()

@@ -1,42 +1,24 @@
-"""The comparisons of servers: echo, http, pipelined and latency."""
+"""The comparisons of servers: how a slice is measured, and what the report shows of it."""
 
 from __future__ import annotations
 
 import argparse
 import statistics
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Callable
 
-from harness import build, load, machine, systems, table
+from harness import build, checks, load, machine, nginx, systems, table
 from harness.build import Profile
 from harness.failure import Failure
 from harness.load import Report
 from harness.rounds import interleave
-from harness.server import Server, check_echo, check_http
+from harness.server import Server
 from harness.systems import FLOOR, System
-
-CONNECTIONS = 64
+from harness.works import CONNECTIONS, HTTP_WORKS, Work
 
 # Before each slice, so that stacks, buffers and branch predictors are as in a server that has run for a while.
 WARM_UP_SECONDS = 1.0
 
-PEER_PACKAGES = {
-    "echo": ["tokio", "smol", "monoio", "may"],
-    "http": ["hyper", "axum", "may_minihttp"],
-}
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is measured: which servers, by which check and which load."""
-
-    kind: str
-    title: str
-    connections: int
-    check: Callable[[Server], None]
-    # Presses an address for some seconds.
-    press: Callable[[str, float], Report]
+ECHO_PACKAGES = ["tokio", "smol", "monoio", "may"]
 
 
 @dataclass(frozen=True)
@@ -51,12 +33,8 @@ def compare_echo(options: argparse.Namespace) -> str:
     return compare_throughput(echo_work("TCP echo of 64 bytes", CONNECTIONS, options), options)
 
 
-def compare_http(options: argparse.Namespace) -> str:
-    return compare_throughput(http_work("HTTP plaintext", None), options)
-
-
-def compare_pipelined(options: argparse.Namespace) -> str:
-    return compare_throughput(http_work("HTTP plaintext, 16 requests pipelined", load.PIPELINE), options)
+def compare_http(name: str, options: argparse.Namespace) -> str:
+    return compare_throughput(HTTP_WORKS[name], options)
 
 
 def compare_latency(options: argparse.Namespace) -> str:
@@ -74,6 +52,7 @@ def compare_throughput(work: Work, options: argparse.Namespace) -> str:
     headers = ["system", "req/s", "req/cpu-s", "of floor", "low..high"]
     notes = [
         "Medians over the rounds; of floor compares requests per cpu-second with the floor's in the same round.",
+        *work.notes,
         *measured.notes,
     ]
     return finish(work, options, headers, rows, notes)
@@ -82,17 +61,10 @@ def compare_throughput(work: Work, options: argparse.Namespace) -> str:
 def echo_work(title: str, connections: int, options: argparse.Namespace) -> Work:
     program = build.peers(Profile(options.profile))["load"]
 
-    def press(address: str, seconds: float) -> Report:
+    def press(address: str, connections: int, seconds: float) -> Report:
         return load.echo(program, address, connections, seconds)
 
-    return Work("echo", title, connections, check_echo, press)
-
-
-def http_work(title: str, script: Path | None) -> Work:
-    def press(address: str, seconds: float) -> Report:
-        return load.wrk(address, CONNECTIONS, seconds, script)
-
-    return Work("http", title, CONNECTIONS, check_http, press)
+    return Work("echo", title, ECHO_PACKAGES, connections, checks.check_echo, press)
 
 
 @dataclass(frozen=True)
@@ -133,9 +105,9 @@ def keep_those_that_work(
 def measure_slice(work: Work, system: System, seconds: float) -> Slice:
     with Server(system) as server:
         try:
-            work.press(server.address, WARM_UP_SECONDS)
+            work.press(server.address, work.connections, WARM_UP_SECONDS)
             before = server.cpu_seconds()
-            report = work.press(server.address, seconds)
+            report = work.press(server.address, work.connections, seconds)
             used = server.cpu_seconds() - before
         except Failure as failure:
             raise server.failure(f"failed under load ({failure})") from None
@@ -161,11 +133,14 @@ def ratio_cells(ratios: list[float]) -> list[str]:
 
 
 def finish(work: Work, options: argparse.Namespace, headers: list[str], rows: list[list[str]], notes: list[str]) -> str:
+    versions = [machine.version_of("rustc", "--version"), build.versions(work.packages)]
+    if work.kind in systems.NGINX_KINDS and nginx.find():
+        versions.append(nginx.version())
     title = f"{work.title}, {table.count(work.connections, 'connection')}, one server thread"
     facts = [
         f"{table.count(options.rounds, 'round')} of {options.seconds:g} s, interleaved; medians",
         f"profile {Profile(options.profile)}",
-        ", ".join([machine.version_of("rustc", "--version"), build.versions(PEER_PACKAGES[work.kind])]),
+        ", ".join(versions),
         machine.describe(),
     ]
     body = table.render(headers, rows, options.markdown)

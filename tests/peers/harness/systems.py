@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Callable
 
-from harness import build
+from harness import build, nginx
 from harness.build import Profile
 from harness.failure import Failure, Unavailable
 
@@ -14,11 +14,21 @@ FLOOR = "floor"
 # The floor once more in each round: what distinguishes two runs of the same program is noise.
 FLOOR_AGAIN = "floor again"
 
-ECHO_PEERS = ["tokio", "smol", "monoio", "monoio_uring", "may"]
-HTTP_PEERS = ["hyper", "axum", "axum_hyper", "may_minihttp"]
+# The Rust peers of each kind of server.
+SERVER_PEERS = {
+    "echo": ["tokio", "smol", "monoio", "monoio_uring", "may"],
+    "http": ["hyper", "axum", "axum_hyper", "may_minihttp"],
+    "responses": ["hyper", "may_minihttp"],
+    "upload": ["hyper", "may_minihttp"],
+    "upload_chunked": ["hyper"],
+    "churn": ["hyper", "may_minihttp"],
+}
+NGINX_KINDS = ("responses", "upload", "upload_chunked", "churn")
 FIBER_PEERS = ["tokio", "smol", "monoio", "may"]
 
+# Of the other kinds, the program that kapok's own HTTP tests run is the server.
 KAPOK_EXAMPLES = {"echo": "echo", "http": "hello_http"}
+KAPOK_HTTP_PROGRAM = "http_server"
 
 # A system's name and what finds out how it is started; the latter may be told that it cannot be.
 Candidate = tuple[str, Callable[[], "System"]]
@@ -30,6 +40,10 @@ class System:
 
     name: str
     command: tuple[str, ...]
+    # Called with the address before each start.
+    prepare: Callable[[str], None] = lambda address: None
+    # Answers an upload with the length of the request, head and all, instead of that of its body.
+    counts_whole_requests: bool = False
 
     def at(self, address: str) -> list[str]:
         """The command that serves `address`."""
@@ -40,7 +54,7 @@ class System:
 def server_systems(
     kind: str, profile: Profile, only: list[str] | None, also: list[tuple[str, str]]
 ) -> tuple[list[System], list[str]]:
-    """The servers of `kind`, `echo` or `http`, that can be built, the floor first; and notes on those that cannot."""
+    """The servers of `kind`, a key of SERVER_PEERS, that can be built, the floor first; and notes on those that cannot."""
     programs = build.peers(profile)
 
     def peer(name: str, of: str) -> System:
@@ -50,14 +64,20 @@ def server_systems(
         return System("go", (str(build.go_peer()), kind, "{address}"))
 
     def kapok() -> System:
-        example = build.kapok_example(KAPOK_EXAMPLES[kind], profile)
+        if kind in KAPOK_EXAMPLES:
+            program = build.kapok_example(KAPOK_EXAMPLES[kind], profile)
+        else:
+            program = build.kapok_program(KAPOK_HTTP_PROGRAM, profile)
         # One hub is one thread, as every other system here has.
-        return System("kapok", (str(example), "{address}", "--hubs", "1"))
+        return System("kapok", (str(program), "{address}", "--hubs", "1"))
 
-    names = ECHO_PEERS if kind == "echo" else HTTP_PEERS
     candidates: list[Candidate] = [("kapok", kapok)]
-    candidates += [(name, lambda name=name: peer(name, name)) for name in names]
+    candidates += [(name, lambda name=name: peer(name, name)) for name in SERVER_PEERS[kind]]
     candidates.append(("go", go))
+    if kind in NGINX_KINDS:
+        candidates.append(
+            ("nginx", lambda: System("nginx", nginx.command(), nginx.prepare, counts_whole_requests=True))
+        )
     chosen, notes = choose(candidates, only)
     chosen += [System(name, command_words(command)) for name, command in also]
     for system in chosen:

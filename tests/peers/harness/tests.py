@@ -1,14 +1,22 @@
 """Tests of what the harness computes. Run from tests/peers with `python3 -m unittest harness.tests`."""
 
+import http.server
+import shutil
 import socket
+import subprocess
 import sys
+import tempfile
+import threading
 import unittest
+from pathlib import Path
+from unittest import mock
 
-from harness import fibers, load, table
+from harness import checks, fibers, load, nginx, table
 from harness.failure import Failure, Unavailable
 from harness.rounds import interleave, turned
 from harness.server import Server, accepts, free_port
-from harness.systems import System, choose, command_words
+from harness.systems import NGINX_KINDS, SERVER_PEERS, System, choose, command_words
+from harness.works import HTTP_WORKS
 
 
 class Rounds(unittest.TestCase):
@@ -41,6 +49,129 @@ class Loads(unittest.TestCase):
         for complaint in ("Non-2xx or 3xx responses: 7", "Socket errors: connect 0, read 1, write 0, timeout 0"):
             with self.assertRaisesRegex(Failure, complaint):
                 load.parse_wrk(f"  9 requests in 1.00s\n  {complaint}\nRequests/sec: 9.0\n")
+
+
+    @unittest.skipUnless(shutil.which("wrk"), "wrk is not installed")
+    def test_scripts_send_what_the_checks_send(self):
+        for name, body in (("upload.lua", checks.UPLOAD_BODY), ("upload_chunked.lua", checks.CHUNKED_UPLOAD_BODY)):
+            with self.subTest(name), socket.create_server(("127.0.0.1", 0)) as listener:
+                listener.settimeout(10)
+                command = ["wrk", "-t1", "-c1", "-d5s", "-s", load.script(name)]
+                url = "http://127.0.0.1:%d/upload" % listener.getsockname()[1]
+                with subprocess.Popen([*command, url], stdout=subprocess.DEVNULL) as process:
+                    try:
+                        head, received = first_request(listener, len(body))
+                    finally:
+                        process.kill()
+                self.assertTrue(head.startswith(b"POST /upload HTTP/1.1\r\n"))
+                self.assertEqual(received, body)
+
+
+def first_request(listener, body_bytes):
+    """The head and the body of the first request. wrk opens a connection before, only to see whether it can."""
+    while True:
+        connection, _ = listener.accept()
+        connection.settimeout(10)
+        received = b""
+        with connection:
+            while chunk := connection.recv(1 << 20):
+                received += chunk
+                head, _, body = received.partition(b"\r\n\r\n")
+                if len(body) >= body_bytes:
+                    return head, body
+
+
+class Works(unittest.TestCase):
+    def test_every_work_has_its_servers(self):
+        kinds = {work.kind for work in HTTP_WORKS.values()}
+        self.assertLessEqual(kinds, set(SERVER_PEERS))
+        self.assertLessEqual(set(NGINX_KINDS), kinds)
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """Answers rightly, but for what a test changes."""
+
+    protocol_version = "HTTP/1.1"
+    large_bytes = 64 * 1024
+    reads_all_but_bytes = 0
+    leaves_open = False
+
+    def do_GET(self):
+        self.answer(b"Hello, World!" if self.path == "/plaintext" else b"x" * self.large_bytes)
+
+    def do_POST(self):
+        if "Content-Length" in self.headers:
+            count = len(self.rfile.read(int(self.headers["Content-Length"])))
+        else:
+            count = 0
+            while size := int(self.rfile.readline(), 16):
+                count += len(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+        self.answer(b"%d" % (count - self.reads_all_but_bytes))
+
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/plain")
+        if self.headers["Connection"] == "close" and not self.leaves_open:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Checks(unittest.TestCase):
+    def check(self, check, **changes):
+        handler = type("Changed", (Answers,), changes)
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+            serving = threading.Thread(target=listening.serve_forever, args=(0.01,))
+            serving.start()
+            server = mock.Mock(Server)
+            server.port = listening.server_address[1]
+            server.system = System("changed", ())
+            server.failure = lambda what: Failure(f"changed {what}")
+            try:
+                check(server)
+            finally:
+                listening.shutdown()
+                serving.join()
+
+    def test_a_right_server_passes_them_all(self):
+        for work in HTTP_WORKS.values():
+            self.check(work.check)
+
+    def test_a_short_response_is_seen(self):
+        with self.assertRaisesRegex(Failure, "answers GET /large with 200 .*, 65535 bytes"):
+            self.check(checks.check_large, large_bytes=64 * 1024 - 1)
+
+    def test_an_upload_that_was_not_read_to_its_end_is_seen(self):
+        for check in (checks.check_upload, checks.check_chunked_upload):
+            with self.assertRaisesRegex(Failure, "answers POST /upload with 200 b'1048575'"):
+                self.check(check, reads_all_but_bytes=1)
+
+    def test_a_connection_that_ends_too_early_or_too_late_is_seen(self):
+        with self.assertRaisesRegex(Failure, "does not keep the connection alive"):
+            self.check(checks.check_plaintext, protocol_version="HTTP/1.0")
+        with self.assertRaisesRegex(Failure, "does not end the connection"):
+            self.check(checks.check_churn, leaves_open=True)
+
+
+class Nginx(unittest.TestCase):
+    @unittest.skipUnless(nginx.find(), "nginx is not installed")
+    def test_it_does_every_work_it_is_measured_in(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(nginx, "FOLDER", Path(folder)):
+            system = System("nginx", nginx.command(), nginx.prepare, counts_whole_requests=True)
+            for work in HTTP_WORKS.values():
+                if work.kind in NGINX_KINDS:
+                    with Server(system) as server:
+                        work.check(server)
+
+    def test_without_it_the_others_are_measured(self):
+        with mock.patch.object(nginx, "find", lambda: None), self.assertRaisesRegex(Unavailable, "package nginx"):
+            nginx.command()
 
 
 class Fibers(unittest.TestCase):

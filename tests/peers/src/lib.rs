@@ -25,3 +25,21 @@ pub const HELLO_PATH: &str = "/plaintext";
 
 /// The media type of [`HELLO`].
 pub const HELLO_TYPE: &str = "text/plain";
+
+/// The path of the large response.
+pub const LARGE_PATH: &str = "/large";
+
+/// The body of the large response: 64 KiB, there from the start, so that no server makes it anew for each request.
+pub const LARGE: &str = match str::from_utf8(&[b'x'; 64 * 1024]) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
+
+/// The path that takes uploads; each is answered with the number of bytes of its body, in decimal digits.
+pub const UPLOAD_PATH: &str = "/upload";
+
+/// How many bytes the body of an upload has.
+pub const UPLOAD_BYTES: usize = 1024 * 1024;
+
+/// How many bytes of body stand in one chunk of a chunked upload.
+pub const UPLOAD_CHUNK_BYTES: usize = 16 * 1024;

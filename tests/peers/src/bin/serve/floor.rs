@@ -7,22 +7,29 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
 
 use peers::ECHO_BUFFER_BYTES;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::net::{SocketFlags, accept_with};
 
 /// Sends back every read as it came.
 pub(crate) fn serve_echo(address: SocketAddr) -> io::Result<()> {
-    serve(address, |received, answer| {
-        answer.extend_from_slice(received)
+    serve(address, ECHO_BUFFER_BYTES, |connection, received| {
+        connection.send(received)
     })
 }
 
 /// Answers the end of every head.
 pub(crate) fn serve_http(address: SocketAddr) -> io::Result<()> {
-    serve(address, answer_heads)
+    let mut answers = Vec::new();
+    serve(address, ECHO_BUFFER_BYTES, |connection, received| {
+        answers.clear();
+        answer_heads(received, &mut answers);
+        connection.send(&answers)
+    })
 }
 
 /// The bytes a real server sends, its Date standing still: a server that answers more bytes would do more work.
@@ -33,13 +40,13 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     \r\n\
     Hello, World!";
 
-const HEAD_END: &[u8] = b"\r\n\r\n";
+pub(crate) const HEAD_END: &[u8] = b"\r\n\r\n";
 
-fn answer_heads(received: &[u8], answer: &mut Vec<u8>) {
+fn answer_heads(received: &[u8], answers: &mut Vec<u8>) {
     let mut position = 0;
     while position + HEAD_END.len() <= received.len() {
         if &received[position..position + HEAD_END.len()] == HEAD_END {
-            answer.extend_from_slice(RESPONSE);
+            answers.extend_from_slice(RESPONSE);
             position += HEAD_END.len();
         } else {
             position += 1;
@@ -47,13 +54,35 @@ fn answer_heads(received: &[u8], answer: &mut Vec<u8>) {
     }
 }
 
-/// The key of the listener; connections count from 1, so a key is also a place in `Floor::connections`.
+/// One client, and how far its request has come.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// What is still to come of the body that is being read; 0 between requests.
+    pub(crate) body_bytes_left: usize,
+}
+
+impl Connection {
+    /// Writes an answer, and goes on unless that fails.
+    pub(crate) fn send(&mut self, answer: &[u8]) -> ControlFlow<()> {
+        match self.stream.write_all(answer) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+/// The key of the listener. A connection's is its descriptor, which is never 0: that is standard input.
 const LISTENER_KEY: usize = 0;
 
 const EVENTS_PER_WAIT: usize = 1024;
 
-fn serve(address: SocketAddr, answer: impl Fn(&[u8], &mut Vec<u8>)) -> io::Result<()> {
-    let mut floor = Floor::new(address)?;
+/// Hands what a connection has received to `answer`, read by read, and closes the connection when that breaks off.
+pub(crate) fn serve(
+    address: SocketAddr,
+    buffer_bytes: usize,
+    mut answer: impl FnMut(&mut Connection, &[u8]) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut floor = Floor::new(address, buffer_bytes)?;
     let mut events: Vec<Event> = Vec::with_capacity(EVENTS_PER_WAIT);
     loop {
         events.clear();
@@ -64,8 +93,8 @@ fn serve(address: SocketAddr, answer: impl Fn(&[u8], &mut Vec<u8>)) -> io::Resul
         }
         for event in &events {
             match event.data.u64() as usize {
-                LISTENER_KEY => floor.accept_all()?,
-                key => floor.answer_all(key, &answer),
+                LISTENER_KEY => floor.accept()?,
+                key => floor.answer_all(key, &mut answer),
             }
         }
     }
@@ -74,15 +103,13 @@ fn serve(address: SocketAddr, answer: impl Fn(&[u8], &mut Vec<u8>)) -> io::Resul
 struct Floor {
     epoll: OwnedFd,
     listener: TcpListener,
-    /// By key; the first place is the listener's and stays empty. Places of closed connections are not used again: a run
-    /// opens a few hundred.
-    connections: Vec<Option<TcpStream>>,
+    /// By key.
+    connections: Vec<Option<Connection>>,
     received: Vec<u8>,
-    answer: Vec<u8>,
 }
 
 impl Floor {
-    fn new(address: SocketAddr) -> io::Result<Self> {
+    fn new(address: SocketAddr, buffer_bytes: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -91,35 +118,47 @@ impl Floor {
         Ok(Self {
             epoll,
             listener,
-            connections: vec![None],
-            received: vec![0; ECHO_BUFFER_BYTES],
-            answer: Vec::new(),
+            connections: Vec::new(),
+            received: vec![0; buffer_bytes],
         })
     }
 
-    fn accept_all(&mut self) -> io::Result<()> {
-        while let Ok((stream, _)) = self.listener.accept() {
-            stream.set_nonblocking(true)?;
-            stream.set_nodelay(true)?;
-            let data = EventData::new_u64(self.connections.len() as u64);
-            let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
-            epoll::add(&self.epoll, &stream, data, flags)?;
-            self.connections.push(Some(stream));
+    /// Accepts one connection. If more wait, the listener is ready in the next turn again; one call too many for each would
+    /// show where every request has a connection of its own.
+    fn accept(&mut self) -> io::Result<()> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let stream = match accept_with(&self.listener, flags) {
+            Ok(stream) => TcpStream::from(stream),
+            // The client has gone in the meantime.
+            Err(_) => return Ok(()),
+        };
+        stream.set_nodelay(true)?;
+        let key = stream.as_raw_fd() as usize;
+        let flags = EventFlags::IN | EventFlags::RDHUP | EventFlags::ET;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(key as u64), flags)?;
+        if self.connections.len() <= key {
+            self.connections.resize_with(key + 1, || None);
         }
+        self.connections[key] = Some(Connection {
+            stream,
+            body_bytes_left: 0,
+        });
         Ok(())
     }
 
-    fn answer_all(&mut self, key: usize, answer: &impl Fn(&[u8], &mut Vec<u8>)) {
-        let Some(stream) = self.connections[key].as_mut() else {
+    fn answer_all(
+        &mut self,
+        key: usize,
+        answer: &mut impl FnMut(&mut Connection, &[u8]) -> ControlFlow<()>,
+    ) {
+        let Some(connection) = self.connections[key].as_mut() else {
             return;
         };
         loop {
-            match stream.read(&mut self.received) {
+            match connection.stream.read(&mut self.received) {
                 Ok(0) => break,
                 Ok(count) => {
-                    self.answer.clear();
-                    answer(&self.received[..count], &mut self.answer);
-                    if stream.write_all(&self.answer).is_err() {
+                    if answer(connection, &self.received[..count]).is_break() {
                         break;
                     }
                     // A short read has emptied the socket; what comes after it makes a new edge.
