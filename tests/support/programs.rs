@@ -28,7 +28,9 @@ impl Example {
         let mut line = String::new();
         let mut output = BufReader::new(process.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
-        let address = line.split([' ', ';']).find_map(|word| word.parse().ok());
+        let address = line
+            .split([' ', ';', '\n'])
+            .find_map(|word| word.parse().ok());
         let Some(address) = address else {
             let _ = process.kill();
             panic!("{name} printed no address: {line:?}");
