@@ -105,6 +105,23 @@ pub(super) enum Outcome {
     Switch(Box<dyn FnOnce(Upgraded)>, Vec<u8>),
 }
 
+/// Why no further request is answered. In a box, so that what every request returns is small.
+struct Stop(Box<Result<Outcome, ServeError>>);
+
+impl From<Outcome> for Stop {
+    #[cold]
+    fn from(outcome: Outcome) -> Self {
+        Self(Box::new(Ok(outcome)))
+    }
+}
+
+impl From<ServeError> for Stop {
+    #[cold]
+    fn from(error: ServeError) -> Self {
+        Self(Box::new(Err(error)))
+    }
+}
+
 /// How to part with a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Farewell {
@@ -159,31 +176,32 @@ impl<'a> Connection<'a> {
         handler: &H,
     ) -> Result<Outcome, ServeError> {
         loop {
-            if let Some(end) = self.fill(open)? {
-                return Ok(end);
-            }
             // Once a batch rather than once a request: it costs something, and ends the connection anyway.
-            let answered = catch_unwind(AssertUnwindSafe(|| self.answer_all(handler)));
-            let outcome = match answered {
-                Ok(outcome) => outcome?,
+            let served = catch_unwind(AssertUnwindSafe(|| {
+                self.fill(open)?;
+                self.answer_all(handler)
+            }));
+            let stop = match served {
+                Ok(Ok(())) => continue,
+                Ok(Err(stop)) => stop,
                 Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
                 Err(payload) => {
                     // Its destructor may panic too.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-                    Some(self.panicked()?)
+                    self.panicked()
                 }
             };
-            if let Some(outcome) = outcome {
-                return Ok(outcome);
-            }
+            let outcome = (*stop.0)?;
+            self.send()?;
+            return Ok(outcome);
         }
     }
 
-    /// Waits for more input. Returns the end if there is none.
-    fn fill(&mut self, open: &Open<dyn AnyConnection>) -> Result<Option<Outcome>, ServeError> {
+    /// Waits for more input.
+    fn fill(&mut self, open: &Open<dyn AnyConnection>) -> Result<(), Stop> {
         let is_idle = self.input.unused().is_empty();
         if is_idle && self.link.is_stopping.get() {
-            return Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger)));
+            return Err(Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger).into());
         }
         if !is_idle && !self.is_head_timed {
             self.is_head_timed = true;
@@ -193,49 +211,35 @@ impl<'a> Connection<'a> {
         open.is_idle.set(is_idle);
         let result = self.input.fill(&self.link);
         open.is_idle.set(false);
-        match result {
-            Ok(0) if is_idle => Ok(Some(Outcome::Ended(
-                ConnectionEnd::PeerClosed,
-                Farewell::AtOnce,
-            ))),
-            Ok(0) => Err(ServeError::Truncated),
-            Ok(_) => Ok(None),
-            Err(_) if is_idle && self.link.is_stopping.get() => {
-                Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::AtOnce)))
+        let was_stopped = is_idle && self.link.is_stopping.get();
+        Err(match result {
+            Ok(1..) => return Ok(()),
+            Ok(0) if is_idle => Outcome::Ended(ConnectionEnd::PeerClosed, Farewell::AtOnce).into(),
+            Ok(0) => ServeError::Truncated.into(),
+            Err(_) if was_stopped => Outcome::Ended(ConnectionEnd::Idle, Farewell::AtOnce).into(),
+            Err(error) if !is_timeout(&error) => ServeError::Read(error).into(),
+            Err(_) if is_idle => Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger).into(),
+            Err(_) => {
+                let reason = "the head came too slowly";
+                self.refuse(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason))
             }
-            Err(error) if is_timeout(&error) && is_idle => {
-                Ok(Some(Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger)))
-            }
-            Err(error) if is_timeout(&error) => {
-                let slow = Refusal::new(StatusCode::REQUEST_TIMEOUT, "the head came too slowly");
-                let outcome = self.refuse(slow)?;
-                self.send()?;
-                Ok(Some(outcome))
-            }
-            Err(error) => Err(ServeError::Read(error)),
-        }
+        })
     }
 
-    /// Answers every request whose head is in the input and writes the answers. `None` means that more input is needed.
-    fn answer_all<H: Handler + ?Sized>(
-        &mut self,
-        handler: &H,
-    ) -> Result<Option<Outcome>, ServeError> {
+    /// Answers every request whose head is in the input and writes the answers; more input is needed then.
+    fn answer_all<H: Handler + ?Sized>(&mut self, handler: &H) -> Result<(), Stop> {
         let config = self.link.config;
         loop {
             self.output.get_mut().date.at((self.link.clock)());
             for _ in 0..config.pipelined_max {
                 let unused = self.input.unused();
                 if unused.is_empty() {
-                    return self.send().map(|()| None);
+                    return Ok(self.send()?);
                 }
-                let outcome = match self.parser.parse(unused, config, &mut self.head) {
+                match self.parser.parse(unused, config, &mut self.head) {
                     Parsed::Complete(head_bytes) => self.answer(head_bytes, handler)?,
-                    Parsed::NeedMore => return self.send().map(|()| None),
-                    Parsed::Refused(refusal) => Some(self.refuse(refusal)?),
-                };
-                if outcome.is_some() {
-                    return self.send().map(|()| outcome);
+                    Parsed::NeedMore => return Ok(self.send()?),
+                    Parsed::Refused(refusal) => return Err(self.refuse(refusal)),
                 }
                 if self.output.get_mut().len() >= OUTPUT_BYTES_MAX {
                     break;
@@ -245,13 +249,9 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Has the request whose head was parsed answered and takes it from the input. Returns the outcome if this was the last one.
+    /// Has the request whose head was parsed answered and takes it from the input.
     #[inline]
-    fn answer<H: Handler + ?Sized>(
-        &mut self,
-        head_bytes: usize,
-        handler: &H,
-    ) -> Result<Option<Outcome>, ServeError> {
+    fn answer<H: Handler + ?Sized>(&mut self, head_bytes: usize, handler: &H) -> Result<(), Stop> {
         if self.is_head_timed {
             self.is_head_timed = false;
             self.link.stream.set_read_deadline(None);
@@ -281,30 +281,27 @@ impl<'a> Connection<'a> {
         request.skip_buffered_body();
 
         self.input.consume(head_bytes, self.body.position());
-        let outcome = self.respond(&mut response, persistence, head_start, head_bytes)?;
+        let head = head_start..head_start + head_bytes;
+        let result = self.respond(&mut response, persistence, &head);
         if let Some(began) = began {
-            let head = head_start..head_start + head_bytes;
             self.observe(Some(head), began.elapsed());
         }
-        if outcome.is_some() {
-            return Ok(outcome);
-        }
+        result?;
         if !self.body.is_ended() {
             return self.drain();
         }
         self.body.finish();
-        Ok(None)
+        Ok(())
     }
 
-    /// Answers with what the handler returned. Returns the outcome if this was the last answer.
+    /// Answers with what the handler returned.
     #[inline]
     fn respond(
         &mut self,
         response: &mut Response,
         persistence: Persistence,
-        head_start: usize,
-        head_bytes: usize,
-    ) -> Result<Option<Outcome>, ServeError> {
+        head: &Range<usize>,
+    ) -> Result<(), Stop> {
         let persistence = match self.body.is_ended() || self.body.can_be_drained() {
             true => persistence,
             false => Persistence::Close,
@@ -322,21 +319,11 @@ impl<'a> Connection<'a> {
             Some(body) if is_common => output
                 .push(&self.link, response, body, requested)
                 .map_err(ServeError::Write)?,
-            _ => match self.respond_rarely(
-                response,
-                persistence,
-                head_start..head_start + head_bytes,
-            )? {
-                Rare::Answered(persistence) => persistence,
-                Rare::Switched(serve) => {
-                    let early = self.input.unused().to_vec();
-                    return Ok(Some(Outcome::Switch(serve, early)));
-                }
-            },
+            _ => self.respond_rarely(response, persistence, head)?,
         };
         match kept {
-            Persistence::Close => Ok(Some(self.close())),
-            _ => Ok(None),
+            Persistence::Close => Err(self.close()),
+            _ => Ok(()),
         }
     }
 
@@ -346,8 +333,8 @@ impl<'a> Connection<'a> {
         &mut self,
         response: &mut Response,
         persistence: Persistence,
-        head: Range<usize>,
-    ) -> Result<Rare, ServeError> {
+        head: &Range<usize>,
+    ) -> Result<Persistence, Stop> {
         let requested = Requested {
             method: self.head.method(),
             version: self.head.version(),
@@ -356,54 +343,56 @@ impl<'a> Connection<'a> {
         let output = self.output.get_mut();
         let status = response.status();
         let is_tunnel = *requested.method == Method::CONNECT && status.is_success();
-        match response.take_content() {
-            Content::Sent if let Some(persistence) = output.end() => {
-                return Ok(Rare::Answered(persistence));
-            }
-            _ if !output.is_ready() => return Err(ServeError::Unfinished),
+        let kept = match response.take_content() {
+            Content::Sent if let Some(persistence) = output.end() => return Ok(persistence),
+            _ if !output.is_ready() => return Err(ServeError::Unfinished.into()),
             Content::Switch(serve)
-                if is_tunnel || self.head.offers(self.input.used(head), response.headers()) =>
+                if is_tunnel
+                    || self
+                        .head
+                        .offers(self.input.used(head.clone()), response.headers()) =>
             {
                 output.push_switch(response);
-                return Ok(Rare::Switched(serve));
+                return Err(Outcome::Switch(serve, self.input.unused().to_vec()).into());
             }
-            Content::Reader(source) if !is_tunnel && !status.is_informational() => {
-                let persistence = output
-                    .push_reader(&self.link, response, *source, requested)
-                    .map_err(|error| match error {
-                        StreamError::Write(error) => ServeError::Write(error),
-                        StreamError::Body(error) => ServeError::Body(error),
-                    })?;
-                return Ok(Rare::Answered(persistence));
+            Content::Reader(source) if !is_tunnel && !status.is_informational() => output
+                .push_reader(&self.link, response, *source, requested)
+                .map_err(|error| match error {
+                    StreamError::Write(error) => ServeError::Write(error),
+                    StreamError::Body(error) => ServeError::Body(error),
+                }),
+            content => {
+                let answer = match content.as_bytes() {
+                    Some(body) if !is_tunnel && !status.is_informational() => {
+                        output.push(&self.link, response, body, requested)
+                    }
+                    // A switch that nobody asked for, or an answer that the peer would take for one.
+                    _ => {
+                        let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
+                        output.push(&self.link, &response, b"", requested)
+                    }
+                };
+                answer.map_err(ServeError::Write)
             }
-            content if !is_tunnel && !status.is_informational() => {
-                if let Some(body) = content.as_bytes() {
-                    let persistence = output.push(&self.link, response, body, requested);
-                    return persistence.map(Rare::Answered).map_err(ServeError::Write);
-                }
-            }
-            _ => {}
-        }
-        // A switch that nobody asked for, or an answer that the peer would take for one.
-        let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
-        let persistence = output.push(&self.link, &response, b"", requested);
-        persistence.map(Rare::Answered).map_err(ServeError::Write)
+        };
+        Ok(kept?)
     }
 
     /// Ends the connection after an answer that said so.
-    fn close(&self) -> Outcome {
+    #[cold]
+    fn close(&self) -> Stop {
         // Who asked for the end sends no more.
         let is_asked = self.head.persistence() == Persistence::Close;
         let farewell = match is_asked && self.body.is_ended() && self.input.unused().is_empty() {
             true => Farewell::AtOnce,
             false => Farewell::Linger,
         };
-        Outcome::Ended(ConnectionEnd::ServerClosed, farewell)
+        Outcome::Ended(ConnectionEnd::ServerClosed, farewell).into()
     }
 
     /// Throws away what is left of a body whose request was answered.
     #[inline(never)]
-    fn drain(&mut self) -> Result<Option<Outcome>, ServeError> {
+    fn drain(&mut self) -> Result<(), Stop> {
         self.send()?;
         self.input.make_room_behind(0);
         let (_, room, buffered) = self.input.split(0);
@@ -417,49 +406,35 @@ impl<'a> Connection<'a> {
         let result = incoming.skip(Instant::now() + self.link.config.drain_timeout);
         self.input.consume(0, self.body.position());
         self.body.finish();
-        match result {
-            Ok(()) => Ok(None),
-            // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
-            Err(_) => Ok(Some(Outcome::Ended(
-                ConnectionEnd::ServerClosed,
-                Farewell::Linger,
-            ))),
-        }
+        // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
+        result.map_err(|_| Outcome::Ended(ConnectionEnd::ServerClosed, Farewell::Linger).into())
     }
 
     /// Answers that the input cannot be taken.
     #[cold]
-    fn refuse(&mut self, refusal: Refusal) -> Result<Outcome, ServeError> {
+    fn refuse(&mut self, refusal: Refusal) -> Stop {
         // What was refused may well be a HEAD request, and then a body would be too much.
         let method = match self.input.unused().starts_with(b"HEAD ") {
             true => Method::HEAD,
             false => Method::GET,
         };
         let response = Response::text(refusal.reason()).with_status(refusal.status());
-        self.push_last(&response, &method)?;
-        self.observe(None, Duration::ZERO);
-        Ok(Outcome::Ended(
-            ConnectionEnd::Refused(refusal),
-            Farewell::Linger,
-        ))
+        self.answer_last(&response, &method, ConnectionEnd::Refused(refusal))
     }
 
     /// Answers a request whose handler panicked.
     #[cold]
-    fn panicked(&mut self) -> Result<Outcome, ServeError> {
+    fn panicked(&mut self) -> Stop {
         if !self.output.get_mut().is_ready() {
-            return Err(ServeError::Unfinished);
+            return ServeError::Unfinished.into();
         }
         let response =
             Response::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR);
         let method = self.head.method().clone();
-        self.push_last(&response, &method)?;
-        self.observe(None, Duration::ZERO);
-        self.send()?;
-        Ok(Outcome::Ended(ConnectionEnd::Panicked, Farewell::Linger))
+        self.answer_last(&response, &method, ConnectionEnd::Panicked)
     }
 
-    fn push_last(&mut self, response: &Response, method: &Method) -> Result<(), ServeError> {
+    fn answer_last(&mut self, response: &Response, method: &Method, end: ConnectionEnd) -> Stop {
         let requested = Requested {
             method,
             version: Version::HTTP_11,
@@ -467,10 +442,11 @@ impl<'a> Connection<'a> {
         };
         let body = response.content().as_bytes().unwrap_or_default();
         let output = self.output.get_mut();
-        output
-            .push(&self.link, response, body, requested)
-            .map(drop)
-            .map_err(ServeError::Write)
+        if let Err(error) = output.push(&self.link, response, body, requested) {
+            return ServeError::Write(error).into();
+        }
+        self.observe(None, Duration::ZERO);
+        Outcome::Ended(end, Farewell::Linger).into()
     }
 
     /// Writes all answers.
@@ -499,12 +475,6 @@ impl<'a> Connection<'a> {
             duration,
         });
     }
-}
-
-/// What became of an answer that is not common.
-enum Rare {
-    Answered(Persistence),
-    Switched(Box<dyn FnOnce(Upgraded)>),
 }
 
 /// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
