@@ -543,17 +543,6 @@ const DIFFERENCES: &[Difference] = &[
         ..NOBODY
     },
     Difference {
-        why: "The answer 100 may be left out where the body has begun to come in: RFC 9110 section \
-              10.1.1.",
-        node: &[
-            "expect: body is there | chunks and a request are there | chunks are there | same twice",
-        ],
-        go: &[
-            "expect: body is there | chunks and a request are there | chunks are there | same twice",
-        ],
-        ..NOBODY
-    },
-    Difference {
         why: "Anything but `100-continue` may be answered 417: RFC 9110 section 10.1.1. Node and Go \
               look for it among others, and Go lets an empty field pass.",
         node: &[
@@ -591,20 +580,6 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         why: "Proxy-Connection means nothing: RFC 9112 appendix C.2.2.",
         node: &["connection: 1.0 of a proxy | of a proxy"],
-        ..NOBODY
-    },
-    Difference {
-        why: "Half a head is no request, so there is nothing to answer. Node and Go say 400.",
-        node: &[
-            "head cut short: bare CR for all line ends | before the empty line | behind a letter",
-            "head cut short: behind a whole request | behind the method | behind the request line | in a field",
-            "head cut short: in the empty line | in the target | in the version",
-        ],
-        go: &[
-            "head cut short: bare CR for all line ends | before the empty line | behind a letter",
-            "head cut short: behind a whole request | behind the method | behind the request line | in a field",
-            "head cut short: in the empty line | in the target | in the version",
-        ],
         ..NOBODY
     },
 ];

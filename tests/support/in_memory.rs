@@ -73,6 +73,8 @@ impl<T: Read + Write + 'static> Connection for InMemory<T> {
 
     fn close(&self) {}
 
+    fn abort(&self) {}
+
     fn peer(&self) -> Option<SocketAddr> {
         None
     }

@@ -144,7 +144,7 @@ impl Config {
 
     /// Limits how much of a body that the handler left unread is read and thrown away, so that the connection can live on.
     ///
-    /// Default is 256 KiB. A connection ends after its answer if the request has more left, or the rest of a chunked body, of which
+    /// Default is 256 KiB. A connection ends after its answer if the request has more left, or any part of a chunked body, of which
     /// nobody knows how long it will be.
     #[must_use]
     pub fn drain_bytes_max(mut self, bytes: u64) -> Self {

@@ -17,8 +17,6 @@ use ::http::StatusCode;
 pub enum ServeError {
     /// Reading from the peer failed. What it had sent of an unfinished request is lost.
     Read(io::Error),
-    /// The peer ended the stream inside a request. The handler never saw that request; those before it were answered.
-    Truncated,
     /// Writing to the peer failed, so it may have got a part of an answer or none. The handler ran.
     Write(io::Error),
     /// The reader that makes the body of a response failed, or gave fewer bytes than it promised. The peer sees the body break off.
@@ -31,7 +29,6 @@ impl fmt::Display for ServeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Read(_) => "reading a request failed",
-            Self::Truncated => "the peer ended the stream inside a request",
             Self::Write(_) => "writing a response failed",
             Self::Body(_) => "making the body of a response failed",
             Self::Unfinished => "the handler did not finish the response it had started",
@@ -43,17 +40,16 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Read(cause) | Self::Write(cause) | Self::Body(cause) => Some(cause),
-            Self::Truncated | Self::Unfinished => None,
+            Self::Unfinished => None,
         }
     }
 }
 
 impl From<ServeError> for io::Error {
-    /// Gives the error of the stream itself, or [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) for a request cut short.
+    /// Gives the error of the stream or the reader itself.
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Read(cause) | ServeError::Write(cause) | ServeError::Body(cause) => cause,
-            ServeError::Truncated => Self::new(io::ErrorKind::UnexpectedEof, error),
             ServeError::Unfinished => Self::other(error),
         }
     }
@@ -204,10 +200,6 @@ mod tests {
             Some("timed out")
         );
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::TimedOut);
-        assert_eq!(
-            io::Error::from(ServeError::Truncated).kind(),
-            io::ErrorKind::UnexpectedEof
-        );
     }
 
     #[test]

@@ -338,20 +338,17 @@ impl Request<'_> {
         let (link, output) = (self.incoming.link, self.incoming.output);
         output.borrow().check_not_started()?;
         // After the head it would be too late.
-        let is_continued = self.incoming.push_continue();
+        let is_continued = self.incoming.send_continue()?;
         let requested = Requested {
             method: self.head.method(),
             version: self.head.version(),
             persistence: self.persistence,
         };
         let mut started = output.borrow_mut();
-        if is_continued {
-            // Apart from the head, which goes with the first piece of the body: haproxy loses what it finds behind a 100.
-            started.send(link)?;
-        }
         started.start(&response, response.declared_length(), requested);
+        // The peer may wait for it before it sends more of the body. After a 100, which it waited for, the head goes with the first
+        // piece of the body: haproxy loses a head that comes right behind a 100.
         if !self.incoming.body.is_ended() && !is_continued {
-            // The peer may wait for it before it sends more of the body.
             started.send(link)?;
         }
         drop(started);
@@ -361,7 +358,7 @@ impl Request<'_> {
     }
 
     /// Returns the protocols that the peer offers to go on with, in the order it likes them; none if the request cannot be upgraded,
-    /// since it is HTTP/1.0, has a body, or does not say `Connection: upgrade`.
+    /// since it is HTTP/1.0, not `GET`, has a body, or does not say `Connection: upgrade`.
     ///
     /// See [`Response::switch`].
     pub fn upgrades(&self) -> impl Iterator<Item = &str> {

@@ -59,6 +59,7 @@ use super::{TcpListener, TcpStream};
 ///     fn set_write_deadline(&self, deadline: Option<Instant>) { self.stream.set_write_deadline(deadline) }
 ///     fn shutdown(&self, how: Shutdown) -> io::Result<()> { self.stream.shutdown(how) }
 ///     fn close(&self) { self.stream.close() }
+///     fn abort(&self) { self.stream.abort() }
 ///     fn peer(&self) -> Option<SocketAddr> { self.stream.peer() }
 /// }
 ///
@@ -106,6 +107,12 @@ pub trait Connection: Read + Write + 'static {
 
     /// Ends the stream for all who use it, and wakes them.
     fn close(&self);
+
+    /// Ends the stream as [`close`](Self::close) does, but as broken: what the peer has not taken is thrown away, and it is told
+    /// so, if the stream has a way to (TCP: a reset when the stream is dropped).
+    ///
+    /// A peer that does not read would keep what is left for it in the system's memory otherwise, long after the stream is gone.
+    fn abort(&self);
 
     /// The other end's address, if it has one.
     fn peer(&self) -> Option<SocketAddr>;
@@ -155,6 +162,10 @@ impl Connection for TcpStream {
 
     fn close(&self) {
         self.close();
+    }
+
+    fn abort(&self) {
+        self.abort();
     }
 
     fn peer(&self) -> Option<SocketAddr> {

@@ -197,6 +197,14 @@ impl TcpStream {
         let _ = self.shutdown(Shutdown::Both);
     }
 
+    /// Ends the connection for all its handles as [`close`](Self::close) does, but with a reset: what the peer has not taken yet is
+    /// thrown away. It is sent when the last handle is dropped.
+    pub fn abort(&self) {
+        // Fails only if the peer was faster; then there is nothing to throw away.
+        let _ = self.options().set_linger(Some(Duration::ZERO));
+        self.socket.close();
+    }
+
     /// How long a read may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
     /// cheaper to find than by reading the precise clock.
     ///

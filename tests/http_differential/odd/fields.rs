@@ -225,9 +225,9 @@ fn expectations() -> Vec<Request> {
             (
                 "same twice",
                 "Expect: 100-continue\r\nExpect: 100-continue\r\n",
-                "200",
+                "100 200",
             ),
-            ("body is there", "Expect: 100-continue\r\n", "200"),
+            ("body is there", "Expect: 100-continue\r\n", "100 200"),
         ],
         |lines| post_with(&format!("{lines}Content-Length: 5\r\n"), "hello"),
     );
@@ -235,11 +235,11 @@ fn expectations() -> Vec<Request> {
     requests.extend(table(
         "expect",
         &[
-            ("chunks are there", HELLO_CHUNKED, "200"),
+            ("chunks are there", HELLO_CHUNKED, "100 200"),
             (
                 "chunks and a request are there",
                 &format!("{HELLO_CHUNKED}{NEXT}"),
-                "200 200",
+                "100 200 200",
             ),
         ],
         |body| post_with(chunked, body),

@@ -73,45 +73,44 @@ fn protocols() -> Vec<Request> {
     )
 }
 
-/// Nobody can be meant by half a head, so kapok says nothing.
 fn heads_cut_short() -> Vec<Request> {
     cut_short(
         "head cut short",
         &[
             ("before the first byte", "", "closed"),
-            ("behind a letter", "G", "closed"),
-            ("behind the method", "GET ", "closed"),
-            ("in the target", "GET /desc", "closed"),
-            ("in the version", "GET /describe HTTP/1.", "closed"),
+            ("behind a letter", "G", "400 closed"),
+            ("behind the method", "GET ", "400 closed"),
+            ("in the target", "GET /desc", "400 closed"),
+            ("in the version", "GET /describe HTTP/1.", "400 closed"),
             (
                 "behind the request line",
                 "GET /describe HTTP/1.1\r\n",
-                "closed",
+                "400 closed",
             ),
             (
                 "in a field",
                 "GET /describe HTTP/1.1\r\nHost: local",
-                "closed",
+                "400 closed",
             ),
             (
                 "before the empty line",
                 "GET /describe HTTP/1.1\r\nHost: localhost\r\n",
-                "closed",
+                "400 closed",
             ),
             (
                 "in the empty line",
                 "GET /describe HTTP/1.1\r\nHost: localhost\r\n\r",
-                "closed",
+                "400 closed",
             ),
             (
                 "behind a whole request",
                 &format!("{NEXT}GET /desc"),
-                "200 closed",
+                "200 400 closed",
             ),
             (
                 "bare CR for all line ends",
                 "GET /describe HTTP/1.1\rHost: localhost\r\r",
-                "closed",
+                "400 closed",
             ),
         ],
     )

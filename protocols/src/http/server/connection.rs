@@ -140,8 +140,12 @@ pub(super) fn serve<H: Handler + ?Sized>(
     let (config, stream) = (link.config, link.stream);
     stream.limit_read(Some(config.idle_timeout));
     stream.limit_write(Some(config.write_timeout));
-    let outcome = Connection::new(link).serve(&open, handler)?;
-    match outcome {
+    let outcome = Connection::new(link).serve(&open, handler);
+    if let Err(ServeError::Write(_) | ServeError::Body(_) | ServeError::Unfinished) = &outcome {
+        // The peer must not take what it has for the whole, nor keep the rest in the system's memory.
+        stream.abort();
+    }
+    match outcome? {
         Outcome::Ended(end, farewell) => {
             if farewell == Farewell::Linger {
                 linger(stream, config);
@@ -215,7 +219,8 @@ impl<'a> Connection<'a> {
         Err(match result {
             Ok(1..) => return Ok(()),
             Ok(0) if is_idle => Outcome::Ended(ConnectionEnd::PeerClosed, Farewell::AtOnce).into(),
-            Ok(0) => ServeError::Truncated.into(),
+            // Half of the stream is open, so the peer may still be there to read it.
+            Ok(0) => self.refuse(Refusal::bad_request("the head is cut short")),
             Err(_) if was_stopped => Outcome::Ended(ConnectionEnd::Idle, Farewell::AtOnce).into(),
             Err(error) if !is_timeout(&error) => ServeError::Read(error).into(),
             Err(_) if is_idle => Outcome::Ended(ConnectionEnd::Idle, Farewell::Linger).into(),
@@ -403,7 +408,8 @@ impl<'a> Connection<'a> {
             output: &self.output,
             link: &self.link,
         };
-        let result = incoming.skip(Instant::now() + self.link.config.drain_timeout);
+        let deadline = Instant::now().checked_add(self.link.config.drain_timeout);
+        let result = incoming.skip(deadline);
         self.input.consume(0, self.body.position());
         self.body.finish();
         // The answer said that the connection lives on, but it was whole, and a peer must live with an end.

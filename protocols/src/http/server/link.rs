@@ -22,6 +22,7 @@ pub(crate) trait AnyConnection {
     fn set_write_deadline(&self, deadline: Option<Instant>);
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
     fn close(&self);
+    fn abort(&self);
     fn peer(&self) -> Option<SocketAddr>;
 }
 
@@ -70,6 +71,10 @@ impl<C: Connection> AnyConnection for C {
         Connection::close(self);
     }
 
+    fn abort(&self) {
+        Connection::abort(self);
+    }
+
     fn peer(&self) -> Option<SocketAddr> {
         Connection::peer(self)
     }
@@ -106,7 +111,8 @@ impl Link<'_> {
             }
             if !is_slow && !buffers.is_empty() {
                 is_slow = true;
-                let time = self.config.write_timeout + self.config.time_for(left as u64);
+                let rated = self.config.time_for(left as u64);
+                let time = self.config.write_timeout.saturating_add(rated);
                 self.stream
                     .set_write_deadline(Instant::now().checked_add(time));
             }

@@ -44,9 +44,10 @@ mod writer;
 /// # Errors
 ///
 /// - [`ServeError::Read`]: reading failed. All requests read before were answered.
-/// - [`ServeError::Truncated`]: the peer ended the stream inside a head. All requests before it were answered.
 /// - [`ServeError::Write`]: writing failed. The handler ran for requests whose answers were lost.
 /// - [`ServeError::Body`], [`ServeError::Unfinished`]: a response broke off.
+///
+/// After the last three the stream was [aborted](Connection::abort).
 ///
 /// # Examples
 ///

@@ -115,7 +115,7 @@ impl BodyState {
 
     /// Returns whether what is left of the body can be thrown away, so that the next request can be read.
     pub(crate) fn can_be_drained(&self) -> bool {
-        // Nobody knows how long a chunked body will be, and an answer that promises to keep the connection must be kept. Whoever
+        // Nobody knows how long a chunked body will be, and an answer that promises to keep the connection must keep it. Whoever
         // waits for 100 and gets another answer may send the body or not: nobody can tell what its bytes are.
         let is_limited = !matches!(self.source, Source::Chunked(_));
         is_limited && self.failure.is_none() && !self.awaits_continue
@@ -219,14 +219,16 @@ impl<'a> Incoming<'a> {
         self.body.trailers.as_deref()
     }
 
-    /// Adds what tells a peer that waits for it to send the body, and returns whether it did.
-    pub(crate) fn push_continue(&mut self) -> bool {
-        let has_begun = self.body.received > 0 || self.body.start < self.body.end;
-        let is_awaited = std::mem::take(&mut self.body.awaits_continue) && !has_begun;
+    /// Tells a peer that waits for it to send the body, and returns whether it did. It is told so too if it did not wait in the end:
+    /// what is sent must not depend on what has come.
+    pub(crate) fn send_continue(&mut self) -> io::Result<bool> {
+        let is_awaited = std::mem::take(&mut self.body.awaits_continue);
         if is_awaited {
-            self.output.borrow_mut().push_continue();
+            let mut output = self.output.borrow_mut();
+            output.push_continue();
+            output.send(self.link)?;
         }
-        is_awaited
+        Ok(is_awaited)
     }
 
     /// Returns the next data, waiting for it if there is none in the room; nothing at the end of the body.
@@ -236,7 +238,7 @@ impl<'a> Incoming<'a> {
     }
 
     fn find_data(&mut self) -> Result<usize, BodyError> {
-        self.check()?;
+        self.begin()?;
         loop {
             let length = self.next_data()?;
             if length > 0 || self.body.is_ended() {
@@ -257,7 +259,7 @@ impl<'a> Incoming<'a> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        self.check()?;
+        self.begin()?;
         loop {
             let length = self.next_data()?.min(buffer.len());
             if length > 0 {
@@ -299,7 +301,7 @@ impl<'a> Incoming<'a> {
 
     /// Gives the whole of what is left away if it has a place in the room; what is not there yet is waited for.
     pub(crate) fn take_room(&mut self) -> Result<Option<&'a [u8]>, BodyError> {
-        self.check()?;
+        self.begin()?;
         let Source::Length(left) = self.body.source else {
             return Ok(None);
         };
@@ -324,11 +326,14 @@ impl<'a> Incoming<'a> {
     }
 
     /// Throws away what is left and already here. An error shows when the connection is to go on.
+    ///
+    /// The rest of a chunked body stays, since whether its end is here depends on how the bytes were cut, and so does a body that was
+    /// never asked for.
     pub(crate) fn skip_buffered(&mut self) {
-        let config = self.link.config;
-        if self.body.start < self.body.end {
-            self.body.awaits_continue = false;
+        if matches!(self.body.source, Source::Chunked(_)) || self.body.awaits_continue {
+            return;
         }
+        let config = self.link.config;
         self.body.limit = self.body.received.saturating_add(config.drain_bytes_max);
         while self.body.failure.is_none()
             && let Ok(length @ 1..) = self.next_data()
@@ -338,8 +343,8 @@ impl<'a> Incoming<'a> {
     }
 
     /// Throws away what is left.
-    pub(crate) fn skip(&mut self, deadline: Instant) -> Result<(), BodyError> {
-        self.body.drain_deadline = Some(deadline);
+    pub(crate) fn skip(&mut self, deadline: Option<Instant>) -> Result<(), BodyError> {
+        self.body.drain_deadline = deadline;
         loop {
             let length = self.find_data()?;
             if length == 0 {
@@ -349,11 +354,20 @@ impl<'a> Incoming<'a> {
         }
     }
 
-    fn check(&self) -> Result<(), BodyError> {
-        self.body
-            .failure
-            .as_ref()
-            .map_or(Ok(()), |failure| Err(failure.again()))
+    /// Begins to read, or goes on.
+    fn begin(&mut self) -> Result<(), BodyError> {
+        if let Some(failure) = &self.body.failure {
+            return Err(failure.again());
+        }
+        if !self.body.awaits_continue {
+            return Ok(());
+        }
+        // Too long a body must not be asked for.
+        self.next_data()?;
+        let result = self.send_continue();
+        result
+            .map(drop)
+            .map_err(|error| fail(&mut self.body.failure, BodyError::Read(error)))
     }
 
     fn next_data(&mut self) -> Result<usize, BodyError> {
@@ -404,10 +418,10 @@ impl<'a> Incoming<'a> {
         read: impl FnOnce(&Link<'_>, &mut [u8]) -> io::Result<usize>,
     ) -> Result<usize, BodyError> {
         let (link, config) = (self.link, self.link.config);
-        self.push_continue();
         let result = self.send_answers().and_then(|()| {
             let began = Instant::now();
-            let allowed = config.body_timeout + config.time_for(self.body.received);
+            let rated = config.time_for(self.body.received);
+            let allowed = config.body_timeout.saturating_add(rated);
             let allowed = began.checked_add(allowed.saturating_sub(self.body.waited));
             let deadline = self.body.drain_deadline.or(allowed);
             link.stream.set_read_deadline(deadline);

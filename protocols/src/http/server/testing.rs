@@ -26,6 +26,7 @@ pub(crate) struct Script {
     writes: RefCell<Vec<Vec<u8>>>,
     /// The server has ended its side.
     pub(crate) is_shut: Cell<bool>,
+    pub(crate) is_aborted: Cell<bool>,
 }
 
 impl Deref for Peer {
@@ -130,6 +131,10 @@ impl crate::net::Connection for Peer {
     }
 
     fn close(&self) {}
+
+    fn abort(&self) {
+        self.is_aborted.set(true);
+    }
 
     fn peer(&self) -> Option<SocketAddr> {
         None

@@ -135,6 +135,10 @@ impl Connection for Upgraded {
         self.stream().close();
     }
 
+    fn abort(&self) {
+        self.stream().abort();
+    }
+
     fn peer(&self) -> Option<SocketAddr> {
         self.stream().peer()
     }

@@ -158,9 +158,11 @@ impl RequestHead {
         self.facts.awaits_continue
     }
 
-    /// Returns whether the connection may go on in another protocol after this request, which has no body then.
+    /// Returns whether the connection may go on in another protocol after this request, which is `GET` without a body then.
     pub(crate) fn offers_upgrade(&self) -> bool {
-        self.facts.offers_upgrade && self.facts.body == BodyLength::Known(0)
+        self.facts.offers_upgrade
+            && self.facts.body == BodyLength::Known(0)
+            && self.method == Method::GET
     }
 
     /// Returns whether the request offers to go on with the protocol that `headers` name.
