@@ -64,6 +64,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../../docs/guide/first_server.md")]
     struct FirstServer;
+    #[doc = include_str!("../../docs/guide/http.md")]
+    struct Http;
     #[doc = include_str!("../../docs/guide/concepts.md")]
     struct Concepts;
 }
