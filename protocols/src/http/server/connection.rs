@@ -93,6 +93,8 @@ pub(super) struct Connection<'a> {
     /// A head is incomplete, and its time is running.
     is_head_timed: bool,
     body: BodyState,
+    /// Room for a body that comes in faster than the input has; empty between requests.
+    large: Vec<u8>,
     made: MadeParts,
     output: RefCell<Output>,
     requests_left: u64,
@@ -167,6 +169,7 @@ impl<'a> Connection<'a> {
             head: RequestHead::new(),
             is_head_timed: false,
             body: BodyState::new(),
+            large: Vec::new(),
             made: MadeParts::default(),
             output: RefCell::new(Output::new()),
             requests_left: link.config.requests_max,
@@ -277,6 +280,7 @@ impl<'a> Connection<'a> {
         self.body.begin(&self.head, buffered, self.link.config);
         let incoming = Incoming {
             room,
+            large: &mut self.large,
             body: &mut self.body,
             output: &self.output,
             link: &self.link,
@@ -285,13 +289,18 @@ impl<'a> Connection<'a> {
         let mut response = handler.handle(&mut request);
         request.skip_buffered_body();
 
-        self.input.consume(head_bytes, self.body.position());
+        self.input
+            .consume(head_bytes, self.body.position(&self.large));
         let head = head_start..head_start + head_bytes;
         let result = self.respond(&mut response, persistence, &head);
         if let Some(began) = began {
             self.observe(Some(head), began.elapsed());
         }
         result?;
+        if !self.large.is_empty() {
+            let large = std::mem::take(&mut self.large);
+            self.input.append(self.body.surplus(&large));
+        }
         if !self.body.is_ended() {
             return self.drain();
         }
@@ -388,11 +397,15 @@ impl<'a> Connection<'a> {
     fn close(&self) -> Stop {
         // Who asked for the end sends no more.
         let is_asked = self.head.persistence() == Persistence::Close;
-        let farewell = match is_asked && self.body.is_ended() && self.input.unused().is_empty() {
+        let farewell = match is_asked && self.body.is_ended() && self.is_all_used() {
             true => Farewell::AtOnce,
             false => Farewell::Linger,
         };
         Outcome::Ended(ConnectionEnd::ServerClosed, farewell).into()
+    }
+
+    fn is_all_used(&self) -> bool {
+        self.input.unused().is_empty() && self.body.surplus(&self.large).is_empty()
     }
 
     /// Throws away what is left of a body whose request was answered.
@@ -404,13 +417,14 @@ impl<'a> Connection<'a> {
         self.body.resume(buffered);
         let mut incoming = Incoming {
             room,
+            large: &mut self.large,
             body: &mut self.body,
             output: &self.output,
             link: &self.link,
         };
         let deadline = Instant::now().checked_add(self.link.config.drain_timeout);
         let result = incoming.skip(deadline);
-        self.input.consume(0, self.body.position());
+        self.input.consume(0, self.body.position(&self.large));
         self.body.finish();
         // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
         result.map_err(|_| Outcome::Ended(ConnectionEnd::ServerClosed, Farewell::Linger).into())

@@ -74,6 +74,16 @@ impl Input {
         self.end = behind + end;
     }
 
+    /// Adds input that came by another way, when all before it is used. The heads that were taken are gone then.
+    pub(super) fn append(&mut self, input: &[u8]) {
+        if input.is_empty() {
+            return;
+        }
+        (self.start, self.end) = (0, input.len());
+        self.bytes.resize(self.bytes.len().max(input.len()), 0);
+        self.bytes[..input.len()].copy_from_slice(input);
+    }
+
     /// Returns a head that was taken; it stands there until the next input is read.
     pub(super) fn used(&self, head: Range<usize>) -> &[u8] {
         &self.bytes[head]

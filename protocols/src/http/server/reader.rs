@@ -16,7 +16,8 @@ use crate::switchpoint;
 
 /// How far the body of a request has been read; one for all requests of a connection.
 ///
-/// Input that has arrived stands in a buffer called the room: `start..end` is unused.
+/// Input that has arrived stands in a buffer called the room: `start..end` is unused. A chunked body of which more comes at once than
+/// fits into the room behind the head gets a larger one.
 #[derive(Debug)]
 pub(crate) struct BodyState {
     start: usize,
@@ -29,6 +30,8 @@ pub(crate) struct BodyState {
     awaits_continue: bool,
     /// How long it took to wait for the peer so far.
     waited: Duration,
+    /// All that was asked for came the last time.
+    was_full: bool,
     /// When waiting for what is thrown away must end.
     drain_deadline: Option<Instant>,
     failure: Option<BodyError>,
@@ -54,6 +57,7 @@ impl BodyState {
             limit: 0,
             awaits_continue: false,
             waited: Duration::ZERO,
+            was_full: false,
             drain_deadline: None,
             failure: None,
             trailers: None,
@@ -100,8 +104,16 @@ impl BodyState {
     /// Returns what was used of the buffer that the room is a part of, and where its input ends, counted from the room's first
     /// byte.
     #[inline]
-    pub(crate) fn position(&self) -> (usize, usize) {
-        (self.given + self.start, self.given + self.end)
+    pub(crate) fn position(&self, large: &[u8]) -> (usize, usize) {
+        match large.is_empty() {
+            true => (self.given + self.start, self.given + self.end),
+            false => (self.given, self.given),
+        }
+    }
+
+    /// Returns the input in the larger room that belongs to later requests.
+    pub(crate) fn surplus<'large>(&self, large: &'large [u8]) -> &'large [u8] {
+        large.get(self.start..self.end).unwrap_or_default()
     }
 
     #[inline]
@@ -195,6 +207,8 @@ impl BodyState {
 /// All that reading a body takes.
 pub(crate) struct Incoming<'a> {
     pub(crate) room: &'a mut [u8],
+    /// The larger room; empty while there is none.
+    pub(crate) large: &'a mut Vec<u8>,
     pub(crate) body: &'a mut BodyState,
     pub(crate) output: &'a RefCell<Output>,
     pub(crate) link: &'a Link<'a>,
@@ -205,6 +219,7 @@ impl<'a> Incoming<'a> {
     pub(crate) fn lend(&mut self) -> Incoming<'_> {
         Incoming {
             room: self.room,
+            large: self.large,
             body: self.body,
             output: self.output,
             link: self.link,
@@ -234,7 +249,8 @@ impl<'a> Incoming<'a> {
     /// Returns the next data, waiting for it if there is none in the room; nothing at the end of the body.
     pub(crate) fn data(&mut self) -> Result<&[u8], BodyError> {
         let length = self.find_data()?;
-        Ok(&self.room[self.body.start..self.body.start + length])
+        let start = self.body.start;
+        Ok(&self.room()[start..start + length])
     }
 
     fn find_data(&mut self) -> Result<usize, BodyError> {
@@ -264,15 +280,17 @@ impl<'a> Incoming<'a> {
             let length = self.next_data()?.min(buffer.len());
             if length > 0 {
                 let start = self.body.start;
-                buffer[..length].copy_from_slice(&self.room[start..start + length]);
+                buffer[..length].copy_from_slice(&self.room()[start..start + length]);
                 self.take(length);
                 return Ok(length);
             }
             if self.body.is_ended() {
                 return Ok(0);
             }
-            if buffer.len() >= DIRECT_BYTES_MIN && self.body.data_left() >= DIRECT_BYTES_MIN as u64
-            {
+            self.grow();
+            // With a large room many chunks come with one call.
+            let direct_min = self.large.len().max(DIRECT_BYTES_MIN);
+            if buffer.len() >= DIRECT_BYTES_MIN && self.body.data_left() >= direct_min as u64 {
                 return self.receive_directly(buffer);
             }
             self.receive()?;
@@ -370,15 +388,40 @@ impl<'a> Incoming<'a> {
             .map_err(|error| fail(&mut self.body.failure, BodyError::Read(error)))
     }
 
+    /// Where the input is.
+    fn room(&self) -> &[u8] {
+        if self.large.is_empty() {
+            self.room
+        } else {
+            self.large
+        }
+    }
+
+    /// Gets the larger room if much is to come. The present one is used up.
+    fn grow(&mut self) {
+        let is_chunked = matches!(self.body.source, Source::Chunked(_));
+        if is_chunked && self.body.was_full && self.large.is_empty() {
+            self.large.resize(LARGE_BYTES, 0);
+            self.body.given += self.room.len();
+            (self.body.start, self.body.end) = (0, 0);
+        }
+    }
+
     fn next_data(&mut self) -> Result<usize, BodyError> {
+        let room = match self.large.is_empty() {
+            true => &*self.room,
+            false => &self.large[..],
+        };
         self.body
-            .next_data(self.room, self.link.config)
+            .next_data(room, self.link.config)
             .map_err(|error| fail(&mut self.body.failure, error))
     }
 
     /// Waits for more input in the room, which has space.
     fn receive(&mut self) -> Result<(), BodyError> {
+        self.grow();
         let body = &mut *self.body;
+        // Only a body with a length leaves data that is not used, and it has no larger room.
         if body.start == body.end {
             (body.start, body.end) = (0, 0);
         } else if body.end == self.room.len() {
@@ -388,6 +431,7 @@ impl<'a> Incoming<'a> {
         let end = self.body.end;
         let count = self.wait(|link, room| link.read(&mut room[end..]))?;
         self.body.end += count;
+        self.body.was_full = self.body.end == self.room().len();
         Ok(())
     }
 
@@ -406,6 +450,7 @@ impl<'a> Incoming<'a> {
                 link.read(buffer)
             }
         })?;
+        self.body.was_full = count == length + self.room().len();
         let taken = count.min(length);
         self.body.end = count - taken;
         self.body.take(taken);
@@ -425,7 +470,11 @@ impl<'a> Incoming<'a> {
             let allowed = began.checked_add(allowed.saturating_sub(self.body.waited));
             let deadline = self.body.drain_deadline.or(allowed);
             link.stream.set_read_deadline(deadline);
-            let result = read(link, self.room);
+            let room = match self.large.is_empty() {
+                true => &mut *self.room,
+                false => &mut self.large[..],
+            };
+            let result = read(link, room);
             link.stream.set_read_deadline(None);
             self.body.waited += began.elapsed();
             result
@@ -520,6 +569,9 @@ impl fmt::Debug for BodyReader<'_> {
 
 /// From this size on a read goes past the connection's buffer.
 const DIRECT_BYTES_MIN: usize = 1024;
+
+/// The larger room. With more the data would have left the nearest caches when it is used.
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// What a buffer for a whole body grows by at first; then it doubles.
 const WHOLE_STEP_MIN: usize = 16 * 1024;

@@ -134,6 +134,43 @@ fn bodies_larger_than_the_buffer_arrive_whole() {
 }
 
 #[test]
+fn chunked_bodies_larger_than_the_buffer_arrive_whole_with_what_follows() {
+    let body = "0123456789".repeat(30_000);
+    let chunks: String = body
+        .as_bytes()
+        .chunks(7_777)
+        .map(|chunk| {
+            format!(
+                "{:x}\r\n{}\r\n",
+                chunk.len(),
+                String::from_utf8_lossy(chunk)
+            )
+        })
+        .collect();
+    let head = "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let input = get("/before") + head + &chunks + "0\r\n\r\n" + &get("/after").repeat(500);
+    let whole = |request: &mut Request<'_>| {
+        let whole = request.read_body().expect("it is whole");
+        format!("{} {}", request.path(), whole == body.as_bytes())
+    };
+    let pieces = |request: &mut Request<'_>| {
+        let mut read = Vec::new();
+        let mut reader = io::BufReader::with_capacity(5_000, request.body());
+        io::Read::read_to_end(&mut reader, &mut read).expect("it is whole");
+        format!("{} {}", request.path(), read == body.as_bytes())
+    };
+    let expected = ok("/before false") + &ok("/ true") + &ok("/after false").repeat(500);
+    for piece_bytes in [1_000, 4_096, 70_000, input.len()] {
+        let mut peer = Peer::new(input.as_bytes().chunks(piece_bytes));
+        serve(&mut peer, &whole).expect("served");
+        assert_eq!(peer.received(), expected, "{piece_bytes}");
+        let mut peer = Peer::new(input.as_bytes().chunks(piece_bytes));
+        serve(&mut peer, &pieces).expect("served");
+        assert_eq!(peer.received(), expected, "{piece_bytes}");
+    }
+}
+
+#[test]
 fn maps_and_uris_are_those_of_their_request() {
     let handler =
         |request: &mut Request<'_>| format!("{} {:?}", request.uri(), request.headers().get("x"));
