@@ -9,12 +9,18 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn parse(default_address: &str) -> Result<Arguments, String> {
+    parse_from(default_address, std::env::args().skip(1))
+}
+
+pub(crate) fn parse_from(
+    default_address: &str,
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<Arguments, String> {
     const USAGE: &str = "usage: [PORT|IP:PORT] [--hubs N]";
     let mut parsed = Arguments {
         address: default_address.parse().map_err(|_| USAGE)?,
         hubs: None,
     };
-    let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         if argument == "--hubs" {
             let count = arguments

@@ -1,16 +1,19 @@
 //! The server that tests and measurements drive from outside: one path for each thing a server can do.
 //!
-//! `http_server [PORT|ADDRESS] [--hubs N]` prints the address it serves in its first line.
+//! `http_server [PORT|ADDRESS] [--hubs N] [--impatient]` prints the address it serves in its first line. With `--impatient` it waits
+//! for a peer no longer than about a second, at anything.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use kapok::http::{
-    Body, BodyError, HeaderMap, HeaderName, HeaderValue, Request, Response, Server, StatusCode,
-    header,
+    Body, BodyError, Config, HeaderMap, HeaderName, HeaderValue, Request, Response, Server,
+    StatusCode, header,
 };
 use kapok::net::TcpListener;
 use kapok::{Hubs, HubsConfig};
 
+#[allow(dead_code, reason = "the examples know no flags of their own")]
 #[path = "../../examples/arguments/mod.rs"]
 mod arguments;
 
@@ -38,6 +41,8 @@ fn app(request: &mut Request<'_>) -> io::Result<Response> {
         "/unread" => Response::text("unread"),
         "/early-hints" => early_hints(request)?,
         "/trailers" => return trailers(request),
+        "/received-trailers" => received_trailers(request)?,
+        "/peer" => Response::text(request.peer().map_or("?".into(), |it| it.to_string())),
         "/upgrade" => upgrade(request),
         "/panic" => panic!("a handler that panics"),
         "/page" => Response::html(PAGE),
@@ -96,6 +101,19 @@ fn trailers(request: &mut Request<'_>) -> io::Result<Response> {
     writer.finish_with_trailers(&HeaderMap::from_iter([checksum]))
 }
 
+/// Lists the trailers behind the request's body, a line each.
+fn received_trailers(request: &mut Request<'_>) -> Result<Response, BodyError> {
+    request.read_body()?;
+    let mut text = Vec::new();
+    for (name, value) in request.trailers().into_iter().flatten() {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
+    }
+    Ok(Response::bytes(text))
+}
+
 /// Goes on as an echo, if the peer offers that.
 fn upgrade(request: &mut Request<'_>) -> Response {
     if !request.upgrades().any(|protocol| protocol == "echo") {
@@ -130,9 +148,27 @@ check().catch(String).then((state) => {
 </script>
 "#;
 
+/// So that a test of slow peers is a quick one.
+fn impatient() -> Config {
+    const SECOND: Duration = Duration::from_secs(1);
+    Config::new()
+        .idle_timeout(SECOND)
+        .head_timeout(SECOND)
+        .body_timeout(SECOND)
+        .write_timeout(SECOND)
+        .drain_timeout(SECOND)
+        .byte_rate_min(64 * 1024)
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = arguments::parse("127.0.0.1:0")?;
-    let server = Server::new();
+    let (flags, others): (Vec<_>, Vec<_>) = std::env::args()
+        .skip(1)
+        .partition(|argument| argument == "--impatient");
+    let arguments = arguments::parse_from("127.0.0.1:0", others.into_iter())?;
+    let mut server = Server::new();
+    if !flags.is_empty() {
+        server = server.config(impatient());
+    }
     let hubs = match arguments.hubs {
         Some(1) => {
             let listener = TcpListener::bind(arguments.address)?;

@@ -198,10 +198,10 @@ impl Config {
 impl Config {
     /// Limits how long to wait for the peer to send anything at all; a connection between two requests ends then.
     ///
-    /// Default is 60 s; at least 1 ms, as for all times. Costs nothing while bytes are there.
+    /// Default is 60 s; the range is 1 ms to a century, as for all times. Costs nothing while bytes are there.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout.max(TIMEOUT_MIN);
+        self.idle_timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         self
     }
 
@@ -210,7 +210,7 @@ impl Config {
     /// Default is 30 s. Costs nothing for a head that comes in one piece.
     #[must_use]
     pub fn head_timeout(mut self, timeout: Duration) -> Self {
-        self.head_timeout = timeout.max(TIMEOUT_MIN);
+        self.head_timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         self
     }
 
@@ -222,7 +222,7 @@ impl Config {
     /// [`BodyError::TimedOut`]: crate::http::BodyError::TimedOut
     #[must_use]
     pub fn body_timeout(mut self, timeout: Duration) -> Self {
-        self.body_timeout = timeout.max(TIMEOUT_MIN);
+        self.body_timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         self
     }
 
@@ -232,7 +232,7 @@ impl Config {
     /// Default is 60 s. Costs nothing while there is room.
     #[must_use]
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
-        self.write_timeout = timeout.max(TIMEOUT_MIN);
+        self.write_timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         self
     }
 
@@ -243,7 +243,7 @@ impl Config {
     /// Default is 2 s.
     #[must_use]
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout.max(TIMEOUT_MIN);
+        self.drain_timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
         self
     }
 
@@ -269,6 +269,9 @@ impl Default for Config {
 }
 
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
+/// More could not be added to a time of the clock.
+const TIMEOUT_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Offsets into a head are kept as `u16`.
 pub(super) const HEAD_BYTES_CEILING: usize = u16::MAX as usize;
@@ -310,12 +313,14 @@ mod tests {
             .header_count_max(usize::MAX)
             .target_bytes_max(usize::MAX)
             .trailer_bytes_max(usize::MAX)
-            .trailer_count_max(usize::MAX);
+            .trailer_count_max(usize::MAX)
+            .drain_timeout(Duration::MAX);
         assert_eq!(most.head_bytes_max, HEAD_BYTES_CEILING);
         assert_eq!(most.header_count_max, HEADER_COUNT_CEILING);
         assert_eq!(most.target_bytes_max, TARGET_BYTES_CEILING);
         assert_eq!(most.trailer_bytes_max, TRAILER_BYTES_CEILING);
         assert_eq!(most.trailer_count_max, TRAILER_COUNT_CEILING);
+        assert_eq!(most.drain_timeout, TIMEOUT_MAX);
     }
 
     #[test]

@@ -503,10 +503,14 @@ fn linger(stream: &dyn AnyConnection, config: &Config) {
     if stream.shutdown(Shutdown::Write).is_err() {
         return;
     }
-    stream.set_read_deadline(Instant::now().checked_add(config.drain_timeout));
-    // By time alone: clients that send all of a large body before they look for an answer would lose it to a limit of bytes.
+    let end = Instant::now() + config.drain_timeout;
+    stream.set_read_deadline(Some(end));
+    // By time alone: clients that send all of a large body before they look for an answer would lose it to a limit of bytes. A read
+    // that finds bytes does not look at its deadline, so a peer that is fast enough would never end.
     let mut buffer = vec![0; LINGER_BYTES];
-    while let Ok(1..) = stream.read(&mut buffer) {}
+    while let Ok(1..) = stream.read(&mut buffer)
+        && Instant::now() < end
+    {}
 }
 
 /// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.

@@ -20,6 +20,8 @@ pub(crate) struct Peer(Rc<Script>);
 #[derive(Default)]
 pub(crate) struct Script {
     input: RefCell<VecDeque<Vec<u8>>>,
+    /// What follows the input never ends.
+    pub(crate) is_endless: Cell<bool>,
     /// What follows the input; the end of the stream if there is nothing.
     pub(crate) read_error: Cell<Option<io::ErrorKind>>,
     pub(crate) write_error: Cell<Option<io::ErrorKind>>,
@@ -52,6 +54,11 @@ impl Peer {
             .replace(DATE, "{date}")
     }
 
+    /// Returns whether the server has read all of the input.
+    pub(crate) fn is_read(&self) -> bool {
+        self.0.input.borrow().is_empty()
+    }
+
     pub(crate) fn write_count(&self) -> usize {
         self.0.writes.borrow().len()
     }
@@ -60,6 +67,10 @@ impl Peer {
 impl Read for &Peer {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut input = self.0.input.borrow_mut();
+        if input.is_empty() && self.0.is_endless.get() {
+            buffer.fill(b'x');
+            return Ok(buffer.len());
+        }
         let Some(mut piece) = input.pop_front() else {
             return self
                 .0

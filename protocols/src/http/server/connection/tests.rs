@@ -1,13 +1,13 @@
 //! Whole connections over a stream in memory: order, batches, ends.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, Write};
 
 use ::http::{HeaderValue, header};
 
 use super::*;
 use crate::http::BodyError;
-use crate::http::server::testing::{Peer, serve};
+use crate::http::server::testing::{Peer, serve, serve_with};
 
 /// Answers with method, path and body.
 fn echo(request: &mut Request<'_>) -> Result<String, BodyError> {
@@ -115,6 +115,53 @@ fn a_body_that_is_not_read_is_no_request() {
     })
     .expect("served");
     assert_eq!(peer.received(), ok("/outer") + &ok("/next"));
+}
+
+#[test]
+fn all_of_a_long_body_is_thrown_away_before_the_connection_is_closed() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    let body = "x".repeat(1_000_000);
+    let mut peer = Peer::new([head, &body]);
+    serve(&mut peer, &|_: &mut Request<'_>| "early").expect("served");
+    assert_eq!(peer.received(), closing(&ok("early")));
+    assert!(peer.is_read());
+}
+
+#[test]
+fn what_never_ends_is_thrown_away_for_a_while_only() {
+    let mut peer = Peer::new([get("/") + "what?\r\n\r\n"]);
+    peer.is_endless.set(true);
+    let config = Config::new().drain_timeout(Duration::from_millis(1));
+    let end = serve_with(&mut peer, &config, &echo).expect("served");
+    assert!(matches!(end, ConnectionEnd::Refused(_)), "{end:?}");
+}
+
+#[test]
+fn the_rest_of_a_chunked_body_costs_the_connection() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let rest = "0\r\n\r\n".to_owned() + &get("/next");
+    let mut peer = Peer::new([head, "1\r\nx\r\n", &rest]);
+    serve(&mut peer, &|_: &mut Request<'_>| "early").expect("served");
+    assert_eq!(peer.received(), closing(&ok("early")));
+}
+
+#[test]
+fn the_go_ahead_does_not_come_in_one_piece_with_the_answer() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let mut peer = Peer::new([head, "hi"]);
+    let sent = peer.clone();
+    let go_ahead = "HTTP/1.1 100 Continue\r\n\r\n";
+    let handler = |request: &mut Request<'_>| {
+        let (mut body, mut writer) = request.start_response(Response::text(""))?;
+        assert_eq!(sent.received(), go_ahead);
+        let text = io::read_to_string(&mut body)?;
+        assert_eq!(sent.received(), go_ahead);
+        writer.write_all(text.as_bytes())?;
+        assert!(sent.received().ends_with("\r\n\r\n2\r\nhi\r\n"));
+        writer.finish()
+    };
+    serve(&mut peer, &handler).expect("served");
+    assert!(peer.received().ends_with("2\r\nhi\r\n0\r\n\r\n"));
 }
 
 #[test]
