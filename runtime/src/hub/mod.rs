@@ -69,6 +69,8 @@ const POLL_NANOSECONDS: u64 = 500_000;
 const MESSAGES_KEPT: usize = 1024;
 /// I/O operations that a fiber may complete without waiting before it has to let others run.
 const OPERATION_BUDGET: u32 = 128;
+/// So many bytes moved count as one more operation.
+const BYTES_AN_OPERATION: usize = 4096;
 
 pub(crate) struct Hub {
     // What a switch touches, first.
@@ -259,6 +261,14 @@ impl Hub {
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
         }
+    }
+
+    /// Counts the bytes that an operation moved: copying many takes as long as several operations.
+    #[inline(always)]
+    pub(crate) fn spend_bytes(&self, count: usize) {
+        let operations = u32::try_from(count / BYTES_AN_OPERATION).unwrap_or(u32::MAX);
+        self.budget
+            .set(self.budget.get().saturating_sub(operations));
     }
 
     /// The hub's loop: runs fibers until somebody wakes the root.

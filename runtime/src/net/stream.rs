@@ -381,6 +381,7 @@ impl TcpStream {
     #[inline(always)]
     fn note_read(&self, asked: usize, taken: usize) {
         let hub = current::hub();
+        hub.spend_bytes(taken);
         if 0 < taken
             && taken < asked
             && hub.reports_peer_shutdown()
@@ -439,16 +440,20 @@ impl Write for &TcpStream {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.operate(Direction::Write, Wait::Write, |mut socket| {
+        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
             socket.write(bytes)
-        })
+        })?;
+        current::hub().spend_bytes(written);
+        Ok(written)
     }
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.operate(Direction::Write, Wait::Write, |mut socket| {
+        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
             socket.write_vectored(buffers)
-        })
+        })?;
+        current::hub().spend_bytes(written);
+        Ok(written)
     }
 
     /// Does nothing: the stream has no buffer of its own.
