@@ -16,6 +16,12 @@ struct Counting;
 thread_local! {
     /// Per thread, because the test harness allocates in its own.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that were allocated and not given back.
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+fn hold(bytes: isize) {
+    HELD.set(HELD.get() + bytes);
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments unchanged; the counter is a thread-local that needs
@@ -23,17 +29,20 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        hold(layout.size() as isize);
         // SAFETY: the caller's promise is the one `System` needs.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        hold(-(layout.size() as isize));
         // SAFETY: `pointer` came from `System` with this layout, as the caller promises.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        hold(size as isize - layout.size() as isize);
         // SAFETY: as for `dealloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -98,6 +107,52 @@ fn small_requests_and_answers_cost_no_allocation() {
     let fields = "POST /nowhere?a=b HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\nContent-Length: 5\r\n\r\nhello";
     assert_eq!(allocations_after_the_first_batch(plain, 1_000), 0);
     assert_eq!(allocations_after_the_first_batch(fields, 1_000), 0);
+}
+
+/// Sends one request and notes what is held while the server waits for the next.
+struct Idle {
+    request: io::Cursor<Vec<u8>>,
+    held: isize,
+}
+
+impl Read for Idle {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.held = HELD.get();
+        self.request.read(buffer)
+    }
+}
+
+impl Write for Idle {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_idle_connection_holds_little() {
+    let length = 1_000_000;
+    let body = "x".repeat(length);
+    for framed in [
+        format!("Content-Length: {length}\r\n\r\n{body}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"),
+    ] {
+        let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{framed}").into_bytes();
+        let connection = InMemory::new(Idle {
+            request: io::Cursor::new(request),
+            held: 0,
+        });
+        let peer = connection.handle();
+        let before = HELD.get();
+        let app =
+            |request: &mut Request<'_>| request.read_body().map(|body| body.len().to_string());
+        serve_connection(connection, &Config::new(), &app).expect("served");
+        let held = peer.borrow().held - before;
+        assert!(held < 16 * 1024, "{held} bytes");
+    }
 }
 
 #[test]

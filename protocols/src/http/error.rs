@@ -19,9 +19,10 @@ pub enum ServeError {
     Read(io::Error),
     /// Writing to the peer failed, so it may have got a part of an answer or none. The handler ran.
     Write(io::Error),
-    /// The reader that makes the body of a response failed, or gave fewer bytes than it promised. The peer sees the body break off.
+    /// The reader that makes the body of a response failed, or gave fewer bytes than it promised. The peer sees the body break off, or
+    /// gets nothing of this answer if nothing of it was written yet.
     Body(io::Error),
-    /// The handler started a response and returned, or panicked, before it finished it. The peer sees the body break off.
+    /// The handler started a response and returned, or panicked, before it finished it. The peer sees the same.
     Unfinished,
 }
 

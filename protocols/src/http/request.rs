@@ -78,7 +78,7 @@ impl<'a> Request<'a> {
 
     /// Returns the path of the target: what stands before the `?`, still percent-encoded.
     ///
-    /// It begins with `/`, except that `OPTIONS *` has the path `*`. It may have `//`, `.` and `..` in it.
+    /// It begins with `/`, except that `OPTIONS *` has the path `*` and `CONNECT` an empty one. It may have `//`, `.` and `..` in it.
     #[inline]
     #[must_use]
     pub fn path(&self) -> &'a str {
@@ -256,6 +256,12 @@ impl<'a> Request<'a> {
 }
 
 impl Request<'_> {
+    /// Returns how much of the body the handler has read.
+    #[inline]
+    pub(super) fn received(&self) -> u64 {
+        self.incoming.body.received()
+    }
+
     /// Throws away what is left of the body and already here.
     #[inline]
     pub(super) fn skip_buffered_body(&mut self) {
@@ -302,8 +308,8 @@ impl Request<'_> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the response has a body or a status of 1xx, or if one was started before; what the stream says if writing
-    /// fails.
+    /// `InvalidInput` if the response has a body or a status of 1xx, or one of 2xx to `CONNECT`, or if one was started before; what
+    /// the stream says if writing fails.
     ///
     /// # Examples
     ///
@@ -328,11 +334,14 @@ impl Request<'_> {
         &mut self,
         response: Response,
     ) -> io::Result<(BodyReader<'_>, BodyWriter<'_>)> {
-        let reason = match response.status().is_informational() {
-            true => "an informational response cannot be started",
-            false => "a response that is started has its body written",
+        // The peer would take it for a tunnel, and this side what comes through that for requests.
+        let is_tunnel = *self.method() == Method::CONNECT && response.status().is_success();
+        let reason = match (response.status().is_informational(), is_tunnel) {
+            (true, _) => "an informational response cannot be started",
+            (_, true) => "the response that opens a tunnel cannot be started",
+            _ => "a response that is started has its body written",
         };
-        if response.status().is_informational() || !response.body().is_empty() {
+        if response.status().is_informational() || is_tunnel || !response.body().is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         }
         let (link, output) = (self.incoming.link, self.incoming.output);

@@ -71,6 +71,8 @@ use super::{TcpListener, TcpStream};
 ///     fn accept(&self) -> io::Result<Counting> {
 ///         Ok(Counting { stream: Listener::accept(&self.listener)?, bytes: Rc::clone(&self.bytes) })
 ///     }
+///
+///     fn has_ended(&self) -> bool { Listener::has_ended(&self.listener) }
 /// }
 ///
 /// let bytes = Rc::new(Cell::new(0));
@@ -133,6 +135,12 @@ pub trait Listener: 'static {
         cancel = "no connection was taken"
     )]
     fn accept(&self) -> io::Result<Self::Connection>;
+
+    /// Returns whether [`accept`](Self::accept) would give one of the two errors at once. Who has no room for a connection looks here
+    /// now and then. Default is no, so a wrapper should pass it on.
+    fn has_ended(&self) -> bool {
+        false
+    }
 }
 
 impl Connection for TcpStream {
@@ -179,8 +187,13 @@ impl Listener for TcpListener {
     #[switchpoint]
     fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = self.accept()?;
-        // What protocols write is meant to be sent.
-        stream.set_nodelay(true)?;
+        // What protocols write is meant to be sent. Some systems refuse this if the peer is gone already, which the first read tells;
+        // it is no fault of the listener's.
+        let _ = stream.set_nodelay(true);
         Ok(stream)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended()
     }
 }

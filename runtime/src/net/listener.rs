@@ -188,6 +188,11 @@ impl TcpListener {
         let _ = self.options().shutdown(std::net::Shutdown::Both);
     }
 
+    /// Whether [`Self::accept`] would fail at once: it was closed, or the hub is stopping.
+    pub(super) fn has_ended(&self) -> bool {
+        self.socket.is_closed() || current::hub().is_stopping.get()
+    }
+
     /// The address it listens on.
     ///
     /// # Errors

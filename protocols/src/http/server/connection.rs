@@ -78,8 +78,10 @@ pub enum ConnectionEnd {
     Refused(Refusal),
     /// The last answer said that the connection ends.
     ServerClosed,
-    /// A handler panicked; its request was answered with 500.
+    /// A handler panicked; its request was answered with 500. Or the observer panicked, after the answer.
     Panicked,
+    /// The connection's fiber was cancelled, as at the end of a stop's grace. Only an [`Observer`](crate::http::Observer) sees this.
+    Cut,
     /// The connection went on in another protocol, and that ended.
     Switched,
 }
@@ -92,6 +94,8 @@ pub(super) struct Connection<'a> {
     head: RequestHead,
     /// A head is incomplete, and its time is running.
     is_head_timed: bool,
+    /// A request has no answer yet: a panic must make one. Behind an answer another would be taken for the next request's.
+    is_owed: bool,
     body: BodyState,
     /// Room for a body that comes in faster than the input has; empty between requests.
     large: Vec<u8>,
@@ -168,6 +172,7 @@ impl<'a> Connection<'a> {
             parser: HeadParser::default(),
             head: RequestHead::new(),
             is_head_timed: false,
+            is_owed: false,
             body: BodyState::new(),
             large: Vec::new(),
             made: MadeParts::default(),
@@ -182,25 +187,42 @@ impl<'a> Connection<'a> {
         open: &Open<dyn AnyConnection>,
         handler: &H,
     ) -> Result<Outcome, ServeError> {
+        let mut has_panicked = false;
         loop {
             // Once a batch rather than once a request: it costs something, and ends the connection anyway.
             let served = catch_unwind(AssertUnwindSafe(|| {
+                if has_panicked {
+                    return Err(self.panicked());
+                }
                 self.fill(open)?;
                 self.answer_all(handler)
             }));
             let stop = match served {
                 Ok(Ok(())) => continue,
                 Ok(Err(stop)) => stop,
-                Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
+                Err(payload) if is_cancel(&*payload) => {
+                    if self.output.get_mut().is_midway() {
+                        // As after an error: the peer must not take what it has for the whole.
+                        self.link.stream.abort();
+                    }
+                    resume_unwind(payload)
+                }
                 Err(payload) => {
                     // Its destructor may panic too.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-                    self.panicked()
+                    has_panicked = true;
+                    continue;
                 }
             };
-            let outcome = (*stop.0)?;
-            self.send()?;
-            return Ok(outcome);
+            let outcome = *stop.0;
+            let is_broken = matches!(outcome, Err(ServeError::Body(_) | ServeError::Unfinished));
+            let is_unseen = is_broken && self.output.get_mut().break_off();
+            let sent = self.send();
+            if is_unseen && sent.is_ok() {
+                // The answers before it are whole, and what comes now would take them away.
+                linger(self.link.stream, self.link.config);
+            }
+            return outcome.and_then(|outcome| sent.map(|()| outcome));
         }
     }
 
@@ -264,16 +286,17 @@ impl<'a> Connection<'a> {
             self.is_head_timed = false;
             self.link.stream.set_read_deadline(None);
         }
-        self.made.reset();
-        if self.head.body() != BodyLength::Known(0) {
+        let has_body = self.head.body() != BodyLength::Known(0);
+        if has_body {
             self.input.make_room_behind(head_bytes);
         }
+        self.is_owed = true;
         self.requests_left -= 1;
         let persistence = match self.requests_left == 0 || self.link.is_stopping.get() {
             true => Persistence::Close,
             false => self.head.persistence(),
         };
-        let began = self.link.observer.map(|_| Instant::now());
+        let began = (self.link.observer).map(|_| (Instant::now(), (self.link.clock)()));
 
         let head_start = self.input.start();
         let (bytes, room, buffered) = self.input.split(head_bytes);
@@ -287,20 +310,30 @@ impl<'a> Connection<'a> {
         };
         let mut request = Request::new(&self.head, bytes, &self.made, incoming, persistence);
         let mut response = handler.handle(&mut request);
+        let received = request.received();
         request.skip_buffered_body();
 
         self.input
             .consume(head_bytes, self.body.position(&self.large));
         let head = head_start..head_start + head_bytes;
         let result = self.respond(&mut response, persistence, &head);
-        if let Some(began) = began {
-            self.observe(Some(head), began.elapsed());
+        self.is_owed = false;
+        if let Some((began, time)) = began {
+            self.observe(Some(head), received, time, began.elapsed());
         }
         result?;
-        if !self.large.is_empty() {
-            let large = std::mem::take(&mut self.large);
-            self.input.append(self.body.surplus(&large));
+        // Not with the next request: until then an idle connection would keep it.
+        self.made.reset();
+        match has_body {
+            true => self.end_body(),
+            false => Ok(()),
         }
+    }
+
+    /// Makes sure that the next request is read behind this one's body.
+    #[inline(never)]
+    fn end_body(&mut self) -> Result<(), Stop> {
+        self.take_surplus();
         if !self.body.is_ended() {
             return self.drain();
         }
@@ -354,18 +387,18 @@ impl<'a> Connection<'a> {
             version: self.head.version(),
             persistence,
         };
-        let output = self.output.get_mut();
         let status = response.status();
         let is_tunnel = *requested.method == Method::CONNECT && status.is_success();
+        let may_switch = self.may_switch(response, is_tunnel, head);
+        let output = self.output.get_mut();
         let kept = match response.take_content() {
-            Content::Sent if let Some(persistence) = output.end() => return Ok(persistence),
+            Content::Sent if let Some(persistence) = output.end() => {
+                // The handler may have passed over a write that failed: no further request is to be handled for nothing.
+                output.check_unbroken().map_err(ServeError::Write)?;
+                return Ok(persistence);
+            }
             _ if !output.is_ready() => return Err(ServeError::Unfinished.into()),
-            Content::Switch(serve)
-                if is_tunnel
-                    || self
-                        .head
-                        .offers(self.input.used(head.clone()), response.headers()) =>
-            {
+            Content::Switch(serve) if may_switch => {
                 output.push_switch(response);
                 return Err(Outcome::Switch(serve, self.input.unused().to_vec()).into());
             }
@@ -392,6 +425,17 @@ impl<'a> Connection<'a> {
         Ok(kept?)
     }
 
+    /// Returns whether the connection may go on in another protocol. Behind a body nobody could tell where that begins.
+    fn may_switch(&self, response: &Response, is_tunnel: bool, head: &Range<usize>) -> bool {
+        match is_tunnel {
+            true => self.head.body() == BodyLength::Known(0),
+            false => {
+                response.status() == StatusCode::SWITCHING_PROTOCOLS
+                    && (self.head).offers(self.input.used(head.clone()), response.headers())
+            }
+        }
+    }
+
     /// Ends the connection after an answer that said so.
     #[cold]
     fn close(&self) -> Stop {
@@ -406,6 +450,14 @@ impl<'a> Connection<'a> {
 
     fn is_all_used(&self) -> bool {
         self.input.unused().is_empty() && self.body.surplus(&self.large).is_empty()
+    }
+
+    /// Gives the larger room back. What stands in it behind the body is the input of later requests.
+    fn take_surplus(&mut self) {
+        if !self.large.is_empty() {
+            let large = std::mem::take(&mut self.large);
+            self.input.append(self.body.surplus(&large));
+        }
     }
 
     /// Throws away what is left of a body whose request was answered.
@@ -425,6 +477,7 @@ impl<'a> Connection<'a> {
         let deadline = Instant::now().checked_add(self.link.config.drain_timeout);
         let result = incoming.skip(deadline);
         self.input.consume(0, self.body.position(&self.large));
+        self.take_surplus();
         self.body.finish();
         // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
         result.map_err(|_| Outcome::Ended(ConnectionEnd::ServerClosed, Farewell::Linger).into())
@@ -442,11 +495,15 @@ impl<'a> Connection<'a> {
         self.answer_last(&response, &method, ConnectionEnd::Refused(refusal))
     }
 
-    /// Answers a request whose handler panicked.
+    /// Answers a request whose handler panicked. Only the panic hook tells of what panicked when no answer was owed, such as the
+    /// observer.
     #[cold]
     fn panicked(&mut self) -> Stop {
         if !self.output.get_mut().is_ready() {
             return ServeError::Unfinished.into();
+        }
+        if !std::mem::take(&mut self.is_owed) {
+            return Outcome::Ended(ConnectionEnd::Panicked, Farewell::Linger).into();
         }
         let response =
             Response::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR);
@@ -465,7 +522,8 @@ impl<'a> Connection<'a> {
         if let Err(error) = output.push(&self.link, response, body, requested) {
             return ServeError::Write(error).into();
         }
-        self.observe(None, Duration::ZERO);
+        let (received, now) = (self.body.received(), (self.link.clock)());
+        self.observe(None, received, now, Duration::ZERO);
         Outcome::Ended(end, Farewell::Linger).into()
     }
 
@@ -480,7 +538,13 @@ impl<'a> Connection<'a> {
 
     /// Tells the observer of the answer that was added last.
     #[cold]
-    fn observe(&mut self, head: Option<Range<usize>>, duration: Duration) {
+    fn observe(
+        &mut self,
+        head: Option<Range<usize>>,
+        received: u64,
+        time: SystemTime,
+        duration: Duration,
+    ) {
         let Some(observer) = self.link.observer else {
             return;
         };
@@ -489,9 +553,9 @@ impl<'a> Connection<'a> {
             peer: self.link.stream.peer(),
             request: head.map(|head| (&self.head, self.input.used(head))),
             status,
-            received: self.body.received(),
+            received,
             sent,
-            time: (self.link.clock)(),
+            time,
             duration,
         });
     }
@@ -532,5 +596,7 @@ const LINGER_BYTES: usize = 16 * 1024;
 /// When this much is to be written it is, even if there are more requests to answer.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
+#[cfg(test)]
+mod hardening;
 #[cfg(test)]
 mod tests;

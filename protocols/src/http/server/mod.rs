@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crate::http::config::Config;
 use crate::http::error::ServeError;
 use crate::net::{Connection, Listener, TcpListener, ToSocketAddrs};
-use crate::{HubHandle, Hubs, HubsError, Running, switchpoint};
+use crate::{HubHandle, Hubs, HubsError, Running, is_cancel, switchpoint};
 
 use link::{AnyConnection, Link};
 use open::{Open, OpenConnections};
@@ -182,24 +183,31 @@ impl Server {
             open: OpenConnections::default(),
         });
         let result = loop {
-            shared.open.wait_until_below(self.connections_max);
+            let has_ended = || listener.has_ended();
+            (shared.open).wait_until_below(self.connections_max, has_ended);
             let connection = match listener.accept() {
                 Ok(connection) => connection,
-                Err(error) if is_end(&error) => break Ok(()),
+                Err(error) if is_end(&error) => break Ok(is_stop(&error)),
                 Err(error) => break Err(error),
             };
-            let serving = Rc::clone(&shared);
-            let serve = move || serving.serve(connection);
+            // Here and not in the fiber, which begins later: it counts from now on.
+            let entered = Entered::new(Rc::clone(&shared), Open::new(connection));
+            let serve = move || entered.serve();
             if crate::Builder::new().spawn(serve).map(drop).is_err() {
                 // No stack for one more: this connection was dropped with its closure. Others may end meanwhile.
                 crate::sleep(RETRY_TIME);
             }
         };
         shared.open.stop();
-        if !shared.open.wait_until_empty(self.stop_timeout) {
+        let timeout = match result {
+            // The hub ends what is left when its grace is over.
+            Ok(true) => Duration::MAX,
+            _ => self.stop_timeout,
+        };
+        if !shared.open.wait_until_empty(timeout) {
             shared.open.close();
         }
-        result
+        result.map(drop)
     }
 
     /// Starts hubs that serve `address`; the kernel spreads the connections over them. `make` makes each hub's handler, on that
@@ -254,6 +262,30 @@ impl fmt::Debug for Server {
     }
 }
 
+/// A connection that is served or about to be, and counts as open until this is dropped.
+struct Entered<H> {
+    shared: Rc<Shared<H>>,
+    connection: Rc<Open<dyn AnyConnection>>,
+}
+
+impl<H: Handler> Entered<H> {
+    fn new(shared: Rc<Shared<H>>, connection: Open<impl Connection>) -> Self {
+        let connection: Rc<Open<dyn AnyConnection>> = Rc::new(connection);
+        shared.open.enter(&connection);
+        Self { shared, connection }
+    }
+
+    fn serve(&self) {
+        self.shared.serve(&self.connection);
+    }
+}
+
+impl<H> Drop for Entered<H> {
+    fn drop(&mut self) {
+        self.shared.open.leave(&self.connection);
+    }
+}
+
 /// What the fibers of a server share on one hub.
 struct Shared<H> {
     server: Server,
@@ -262,10 +294,8 @@ struct Shared<H> {
 }
 
 impl<H: Handler> Shared<H> {
-    fn serve(&self, connection: impl Connection) {
+    fn serve(&self, open: &Rc<Open<dyn AnyConnection>>) {
         let observer = self.server.observer.as_deref();
-        let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(connection));
-        let _entered = self.open.enter(&open);
         let link = Link {
             stream: &open.stream,
             config: &self.server.config,
@@ -275,14 +305,25 @@ impl<H: Handler> Shared<H> {
         };
         let Some(observer) = observer else {
             // What the peer does wrong, and that it goes away, concerns this connection alone.
-            let _ = connection::serve(Rc::clone(&open), link, &self.handler);
+            let _ = connection::serve(Rc::clone(open), link, &self.handler);
             return;
         };
         // Afterwards the system does not know it any more.
         let peer = open.stream.peer();
         observer.opened(peer);
-        let end = connection::serve(Rc::clone(&open), link, &self.handler);
-        observer.closed(peer, &end);
+        let serve = || connection::serve(Rc::clone(open), link, &self.handler);
+        match catch_unwind(AssertUnwindSafe(serve)) {
+            Ok(end) => observer.closed(peer, &end),
+            // By a cancel, or by the protocol that the connection went on with.
+            Err(payload) => {
+                let end = match is_cancel(&*payload) {
+                    true => ConnectionEnd::Cut,
+                    false => ConnectionEnd::Panicked,
+                };
+                observer.closed(peer, &Ok(end));
+                resume_unwind(payload);
+            }
+        }
     }
 }
 
@@ -333,4 +374,9 @@ fn is_end(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
     )
+}
+
+/// Of the two the hub's stop.
+fn is_stop(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionAborted
 }

@@ -74,7 +74,7 @@ impl<'a> Answered<'a> {
         self.peer
     }
 
-    /// Returns the method; `None` if the request was refused.
+    /// Returns the method; `None` if the request was refused or its handler panicked, as for all that is known of it.
     #[must_use]
     pub fn method(&self) -> Option<&'a Method> {
         self.request.map(|(head, _)| head.method())

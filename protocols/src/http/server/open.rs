@@ -43,14 +43,24 @@ impl OpenConnections {
         self.list.borrow().len()
     }
 
-    /// Adds a connection until the guard is dropped.
-    pub(super) fn enter<'a>(&'a self, open: &Rc<Open<dyn AnyConnection>>) -> Entered<'a> {
+    /// Adds a connection until it leaves.
+    pub(super) fn enter(&self, open: &Rc<Open<dyn AnyConnection>>) {
         let mut list = self.list.borrow_mut();
         open.index.set(list.len());
         list.push(Rc::clone(open));
-        Entered {
-            connections: self,
-            open: Rc::clone(open),
+    }
+
+    /// Takes a connection out that was added.
+    pub(super) fn leave(&self, open: &Open<dyn AnyConnection>) {
+        let mut list = self.list.borrow_mut();
+        let index = open.index.get();
+        list.swap_remove(index);
+        if let Some(moved) = list.get(index) {
+            moved.index.set(index);
+        }
+        drop(list);
+        if let Some(waiter) = self.waiter.borrow_mut().take() {
+            waiter.unpark();
         }
     }
 
@@ -69,11 +79,11 @@ impl OpenConnections {
         }
     }
 
-    /// Waits until there is room for one more.
-    pub(super) fn wait_until_below(&self, connections_max: usize) {
-        while self.len() >= connections_max {
+    /// Waits until there is room for one more, or there will be no more.
+    pub(super) fn wait_until_below(&self, connections_max: usize, has_ended: impl Fn() -> bool) {
+        while self.len() >= connections_max && !has_ended() {
             self.wake_me();
-            crate::park();
+            crate::park_timeout(LOOK_TIME);
         }
     }
 
@@ -98,23 +108,5 @@ impl OpenConnections {
     }
 }
 
-/// A connection's place in the list.
-pub(super) struct Entered<'a> {
-    connections: &'a OpenConnections,
-    open: Rc<Open<dyn AnyConnection>>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        let mut list = self.connections.list.borrow_mut();
-        let index = self.open.index.get();
-        list.swap_remove(index);
-        if let Some(moved) = list.get(index) {
-            moved.index.set(index);
-        }
-        drop(list);
-        if let Some(waiter) = self.connections.waiter.borrow_mut().take() {
-            waiter.unpark();
-        }
-    }
-}
+/// How often to look whether the listener has ended while there is no room: that is no event for who does not accept.
+const LOOK_TIME: Duration = Duration::from_millis(100);

@@ -21,6 +21,8 @@ pub(crate) struct Output {
     /// Of the answer that was added last.
     status: StatusCode,
     sent: u64,
+    /// Where the response that was started begins, if nothing of it is written yet.
+    started_at: Option<usize>,
     /// A write was begun and did not come to its end, so nobody knows what the peer has.
     is_broken: bool,
 }
@@ -50,6 +52,7 @@ impl Output {
             progress: Progress::Nothing,
             status: StatusCode::OK,
             sent: 0,
+            started_at: None,
             is_broken: false,
         }
     }
@@ -74,6 +77,19 @@ impl Output {
     /// Returns whether the handler writes the body of its response.
     pub(crate) fn is_streaming(&self) -> bool {
         matches!(self.progress, Progress::Started { .. })
+    }
+
+    /// Returns whether the peer may have got a part of an answer and not the rest.
+    pub(super) fn is_midway(&self) -> bool {
+        self.is_streaming() || self.is_broken
+    }
+
+    /// Fails if a write did not come to its end.
+    pub(super) fn check_unbroken(&self) -> io::Result<()> {
+        match self.is_broken {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
+        }
     }
 
     /// Fails if a response was started.
@@ -167,6 +183,8 @@ impl Output {
                 left -= count as u64;
             }
         }
+        // Its destructor may panic, and then this answer must not look whole.
+        drop(source);
         self.finish(None).map_err(StreamError::Body)?;
         Ok(self.end().unwrap_or(Persistence::Close))
     }
@@ -179,6 +197,7 @@ impl Output {
         requested: Requested<'_>,
     ) {
         (self.status, self.sent) = (response.status(), 0);
+        self.started_at = Some(self.bytes.len());
         let (coding, persistence) = self.push_head(response, length, requested);
         self.progress = Progress::Started {
             coding,
@@ -253,6 +272,13 @@ impl Output {
         }
     }
 
+    /// Takes back what is not written yet of a response that will not be finished; what stands before it is still to be sent. Returns
+    /// whether that was all of it.
+    pub(super) fn break_off(&mut self) -> bool {
+        self.bytes.truncate(self.started_at.unwrap_or_default());
+        self.started_at.take().is_some()
+    }
+
     /// Adds an informational response, unless the final one was begun.
     pub(crate) fn push_informational(&mut self, response: &Response) {
         encode_informational(&mut self.bytes, response);
@@ -265,13 +291,14 @@ impl Output {
 
     /// Adds the head of the response that hands the connection over.
     pub(super) fn push_switch(&mut self, response: &Response) {
+        (self.status, self.sent) = (response.status(), 0);
         encode_switch(&mut self.bytes, response, self.date.current());
     }
 
     /// Writes all that is to be written.
     #[inline]
     pub(crate) fn send(&mut self, link: &Link<'_>) -> io::Result<()> {
-        if self.bytes.is_empty() {
+        if self.bytes.is_empty() && !self.is_broken {
             return Ok(());
         }
         self.send_with(link, b"", b"")
@@ -294,6 +321,7 @@ impl Output {
         link.write_all(&mut buffers[first..used])?;
         self.is_broken = false;
         self.bytes.clear();
+        self.started_at = None;
         self.heads.forget();
         if self.bytes.capacity() > RETAINED_BYTES {
             self.bytes = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ::http::HeaderMap;
 
-use super::link::{Link, is_timeout};
+use super::link::{AnyConnection, Link, is_timeout};
 use super::output::Output;
 use crate::http::config::Config;
 use crate::http::error::BodyError;
@@ -88,17 +88,14 @@ impl BodyState {
         };
     }
 
-    /// Forgets a body whose request was answered.
-    #[inline]
+    /// Forgets a body whose request was answered: nothing of it may show in the next one, trailers least of all.
     pub(crate) fn finish(&mut self) {
-        if self.received > 0 || self.failure.is_some() || !self.is_ended() {
-            *self = Self {
-                start: self.start,
-                end: self.end,
-                given: self.given,
-                ..Self::new()
-            };
-        }
+        *self = Self {
+            start: self.start,
+            end: self.end,
+            given: self.given,
+            ..Self::new()
+        };
     }
 
     /// Returns what was used of the buffer that the room is a part of, and where its input ends, counted from the room's first
@@ -474,10 +471,12 @@ impl<'a> Incoming<'a> {
                 true => &mut *self.room,
                 false => &mut self.large[..],
             };
-            let result = read(link, room);
-            link.stream.set_read_deadline(None);
-            self.body.waited += began.elapsed();
-            result
+            let _waiting = Waiting {
+                stream: link.stream,
+                began,
+                waited: &mut self.body.waited,
+            };
+            read(link, room)
         });
         let error = match result {
             Ok(0) => BodyError::Truncated,
@@ -496,6 +495,20 @@ impl<'a> Incoming<'a> {
             _ => return Ok(()),
         };
         output.send(self.link)
+    }
+}
+
+/// One wait for the peer. It counts also if the handler's own timeout breaks it off.
+struct Waiting<'a> {
+    stream: &'a dyn AnyConnection,
+    began: Instant,
+    waited: &'a mut Duration,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.stream.set_read_deadline(None);
+        *self.waited += self.began.elapsed();
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::link::{AnyConnection, Link};
+use super::observer::Observer;
 use super::open::Open;
 use super::{ConnectionEnd, Handler, connection};
 use crate::http::{Config, ServeError};
@@ -167,11 +168,20 @@ pub(crate) fn serve_with(
     config: &Config,
     handler: &impl Handler,
 ) -> Result<ConnectionEnd, ServeError> {
+    serve_observed(peer, config, None, handler)
+}
+
+pub(crate) fn serve_observed(
+    peer: &mut Peer,
+    config: &Config,
+    observer: Option<&dyn Observer>,
+    handler: &impl Handler,
+) -> Result<ConnectionEnd, ServeError> {
     let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(peer.clone()));
     let link = Link {
         stream: &open.stream,
         config,
-        observer: None,
+        observer,
         is_stopping: &Cell::new(false),
         clock,
     };
