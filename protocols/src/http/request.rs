@@ -351,7 +351,10 @@ impl Request<'_> {
         let requested = Requested {
             method: self.head.method(),
             version: self.head.version(),
-            persistence: self.persistence,
+            persistence: match link.is_stopping.get() {
+                true => Persistence::Close,
+                false => self.persistence,
+            },
         };
         let mut started = output.borrow_mut();
         started.start(&response, response.declared_length(), requested);

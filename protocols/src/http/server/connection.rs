@@ -292,7 +292,7 @@ impl<'a> Connection<'a> {
         }
         self.is_owed = true;
         self.requests_left -= 1;
-        let persistence = match self.requests_left == 0 || self.link.is_stopping.get() {
+        let persistence = match self.requests_left == 0 {
             true => Persistence::Close,
             false => self.head.persistence(),
         };
@@ -349,7 +349,10 @@ impl<'a> Connection<'a> {
         persistence: Persistence,
         head: &Range<usize>,
     ) -> Result<(), Stop> {
-        let persistence = match self.body.is_ended() || self.body.can_be_drained() {
+        // The server may have been stopped while the handler ran.
+        let is_kept =
+            (self.body.is_ended() || self.body.can_be_drained()) && !self.link.is_stopping.get();
+        let persistence = match is_kept {
             true => persistence,
             false => Persistence::Close,
         };
