@@ -1,7 +1,6 @@
 //! One connection: read, answer all that was read, write, again.
 
 use std::cell::RefCell;
-use std::net::Shutdown;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -9,62 +8,20 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{Method, StatusCode, Version};
 
+use super::body_state::BodyState;
+use super::handler::Handler;
+use super::incoming::Incoming;
 use super::input::Input;
 use super::link::{AnyConnection, Link, is_timeout};
 use super::observer::Answered;
 use super::open::Open;
 use super::output::{Output, StreamError};
-use super::reader::{BodyState, Incoming};
 use super::upgraded::Upgraded;
-use crate::http::config::Config;
 use crate::http::error::{Refusal, ServeError};
 use crate::http::request::{MadeParts, Request};
 use crate::http::response::{Content, Response};
 use crate::http::wire::{BodyLength, HeadParser, Parsed, Persistence, RequestHead, Requested};
 use crate::is_cancel;
-
-/// Answers requests.
-///
-/// Implemented by closures and functions that take `&mut Request<'_>` and return something that turns into a [`Response`], which
-/// a `Result` of two such things does too. A closure must name the type of its argument, since Rust infers it from no other trait
-/// than its own.
-///
-/// # Examples
-///
-/// ```
-/// use kapok::http::{Handler, Request, Response, StatusCode};
-///
-/// fn app() -> impl Handler {
-///     |request: &mut Request<'_>| match request.path() {
-///         "/" => Response::text("Hello, World!"),
-///         _ => Response::not_found(),
-///     }
-/// }
-/// # let _ = app();
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not handle HTTP requests",
-    label = "not a handler",
-    note = "a handler is `Fn(&mut Request<'_>) -> R` where `R: Into<Response>`; a closure must name the type of its argument: `|request: &mut Request<'_>| ...`"
-)]
-pub trait Handler {
-    /// Answers one request.
-    ///
-    /// A `HEAD` request may be answered like `GET`: its body is not sent. What the handler left unread of the request's body is
-    /// thrown away. After a panic the peer gets a 500, and the connection ends; the panic hook has told of it.
-    fn handle(&self, request: &mut Request<'_>) -> Response;
-}
-
-impl<F, R> Handler for F
-where
-    F: Fn(&mut Request<'_>) -> R,
-    R: Into<Response>,
-{
-    #[inline]
-    fn handle(&self, request: &mut Request<'_>) -> Response {
-        self(request).into()
-    }
-}
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,9 +100,9 @@ pub(super) fn serve<H: Handler + ?Sized>(
     link: Link<'_>,
     handler: &H,
 ) -> Result<ConnectionEnd, ServeError> {
-    let (config, stream) = (link.config, link.stream);
-    stream.limit_read(Some(config.idle_timeout));
-    stream.limit_write(Some(config.write_timeout));
+    let stream = link.stream;
+    stream.limit_read(Some(link.config.idle_timeout));
+    stream.limit_write(Some(link.config.write_timeout));
     let outcome = Connection::new(link).serve(&open, handler);
     if let Err(ServeError::Write(_) | ServeError::Body(_) | ServeError::Unfinished) = &outcome {
         // The peer must not take what it has for the whole, nor keep the rest in the system's memory.
@@ -154,7 +111,7 @@ pub(super) fn serve<H: Handler + ?Sized>(
     match outcome? {
         Outcome::Ended(end, farewell) => {
             if farewell == Farewell::Linger {
-                linger(stream, config);
+                link.linger();
             }
             Ok(end)
         }
@@ -220,7 +177,7 @@ impl<'a> Connection<'a> {
             let sent = self.send();
             if is_unseen && sent.is_ok() {
                 // The answers before it are whole, and what comes now would take them away.
-                linger(self.link.stream, self.link.config);
+                self.link.linger();
             }
             return outcome.and_then(|outcome| sent.map(|()| outcome));
         }
@@ -563,38 +520,6 @@ impl<'a> Connection<'a> {
         });
     }
 }
-
-/// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
-/// lose the last answer.
-fn linger(stream: &dyn AnyConnection, config: &Config) {
-    if stream.shutdown(Shutdown::Write).is_err() {
-        return;
-    }
-    let end = Instant::now() + config.drain_timeout;
-    stream.set_read_deadline(Some(end));
-    // By time alone: clients that send all of a large body before they look for an answer would lose it to a limit of bytes. A read
-    // that finds bytes does not look at its deadline, so a peer that is fast enough would never end.
-    let mut buffer = vec![0; LINGER_BYTES];
-    while let Ok(1..) = stream.read(&mut buffer)
-        && Instant::now() < end
-    {}
-}
-
-/// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
-#[cfg(target_os = "linux")]
-pub(super) fn rough_time() -> SystemTime {
-    use rustix::time::{ClockId, clock_gettime};
-    let now = Duration::try_from(clock_gettime(ClockId::RealtimeCoarse));
-    SystemTime::UNIX_EPOCH + now.unwrap_or_default()
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn rough_time() -> SystemTime {
-    SystemTime::now()
-}
-
-/// What is read at once of what is thrown away.
-const LINGER_BYTES: usize = 16 * 1024;
 
 /// When this much is to be written it is, even if there are more requests to answer.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;

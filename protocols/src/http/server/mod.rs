@@ -17,14 +17,18 @@ use crate::{HubHandle, Hubs, HubsError, Running, is_cancel, switchpoint};
 use link::{AnyConnection, Link};
 use open::{Open, OpenConnections};
 
-pub use connection::{ConnectionEnd, Handler};
+pub use connection::ConnectionEnd;
+pub use handler::Handler;
+pub(super) use incoming::Incoming;
 pub use observer::{AccessLog, Answered, Observer};
 pub use reader::BodyReader;
-pub(super) use reader::Incoming;
 pub use upgraded::Upgraded;
 pub use writer::BodyWriter;
 
+mod body_state;
 mod connection;
+mod handler;
+mod incoming;
 mod input;
 mod link;
 mod observer;
@@ -80,7 +84,7 @@ where
         config,
         observer: None,
         is_stopping: &Cell::new(false),
-        clock: connection::rough_time,
+        clock: link::rough_time,
     };
     connection::serve(Rc::clone(&open), link, handler)
 }
@@ -301,7 +305,7 @@ impl<H: Handler> Shared<H> {
             config: &self.server.config,
             observer,
             is_stopping: &self.open.is_stopping,
-            clock: connection::rough_time,
+            clock: link::rough_time,
         };
         let Some(observer) = observer else {
             // What the peer does wrong, and that it goes away, concerns this connection alone.

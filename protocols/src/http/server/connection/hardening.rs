@@ -8,9 +8,9 @@ use std::time::Duration;
 use ::http::{HeaderValue, header};
 
 use super::*;
-use crate::http::Body;
 use crate::http::server::testing::{Peer, serve, serve_observed, serve_with};
 use crate::http::server::{Answered, Observer};
+use crate::http::{Body, Config};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

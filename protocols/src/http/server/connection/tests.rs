@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use ::http::{HeaderValue, header};
 
 use super::*;
-use crate::http::BodyError;
 use crate::http::server::testing::{Peer, serve, serve_with};
+use crate::http::{BodyError, Config};
 
 /// Answers with method, path and body.
 fn echo(request: &mut Request<'_>) -> Result<String, BodyError> {
