@@ -1,4 +1,4 @@
-//! What goes wrong with a connection.
+//! How a connection ends, and what goes wrong with it.
 
 use std::error::Error;
 use std::fmt;
@@ -6,12 +6,30 @@ use std::io;
 
 use ::http::StatusCode;
 
+/// How a connection came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionEnd {
+    /// The peer ended the stream between requests. All were answered.
+    PeerClosed,
+    /// The peer sent nothing for longer than [`Config::idle_timeout`](crate::http::Config::idle_timeout), or the server stopped between requests.
+    Idle,
+    /// A request was refused, after those before it were answered.
+    Refused(Refusal),
+    /// The last answer said that the connection ends.
+    ServerClosed,
+    /// A handler panicked; its request was answered with 500. Or the observer panicked, after the answer.
+    Panicked,
+    /// The connection's fiber was cancelled, as at the end of a stop's grace. Only an [`Observer`](crate::http::Observer) sees this.
+    Cut,
+    /// The connection went on in another protocol, and that ended.
+    Switched,
+}
+
 /// Why serving a connection failed.
 ///
 /// A request the server refused is not among them: it got its answer, see [`ConnectionEnd::Refused`]. `Display` prints this
 /// level only; the cause is behind [`source`](Error::source).
-///
-/// [`ConnectionEnd::Refused`]: crate::http::ConnectionEnd::Refused
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {

@@ -45,12 +45,12 @@
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 pub use config::Config;
-pub use error::{BodyError, Refusal, ServeError};
+pub use error::{BodyError, ConnectionEnd, Refusal, ServeError};
 pub use request::{RawHeaders, Request};
 pub use response::{Body, Response};
 pub use server::{
-    AccessLog, Answered, BodyReader, BodyWriter, ConnectionEnd, Handler, Observer, RunningServer,
-    Server, Upgraded, serve_connection,
+    AccessLog, Answered, BodyReader, BodyWriter, Handler, Observer, RunningServer, Server,
+    Upgraded, serve_connection,
 };
 
 mod config;

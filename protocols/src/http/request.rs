@@ -9,7 +9,9 @@ use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Versio
 
 use super::error::BodyError;
 use super::response::Response;
-use super::server::{BodyReader, BodyWriter, Incoming};
+use super::server::incoming::Incoming;
+use super::server::reader::BodyReader;
+use super::server::writer::BodyWriter;
 use super::wire::{BodyLength, Persistence, RequestHead, Requested};
 use crate::switchpoint;
 

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::error::BodyError;
-use super::server::Upgraded;
+use super::server::upgraded::Upgraded;
 
 /// A response: status, headers and a body.
 ///

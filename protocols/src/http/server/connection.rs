@@ -17,31 +17,11 @@ use super::observer::Answered;
 use super::open::Open;
 use super::output::{Output, StreamError};
 use super::upgraded::Upgraded;
-use crate::http::error::{Refusal, ServeError};
+use crate::http::error::{ConnectionEnd, Refusal, ServeError};
 use crate::http::request::{MadeParts, Request};
 use crate::http::response::{Content, Response};
 use crate::http::wire::{BodyLength, HeadParser, Parsed, Persistence, RequestHead, Requested};
 use crate::is_cancel;
-
-/// How a connection came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectionEnd {
-    /// The peer ended the stream between requests. All were answered.
-    PeerClosed,
-    /// The peer sent nothing for longer than [`Config::idle_timeout`], or the server stopped between requests.
-    Idle,
-    /// A request was refused, after those before it were answered.
-    Refused(Refusal),
-    /// The last answer said that the connection ends.
-    ServerClosed,
-    /// A handler panicked; its request was answered with 500. Or the observer panicked, after the answer.
-    Panicked,
-    /// The connection's fiber was cancelled, as at the end of a stop's grace. Only an [`Observer`](crate::http::Observer) sees this.
-    Cut,
-    /// The connection went on in another protocol, and that ended.
-    Switched,
-}
 
 /// The state of a connection between two reads.
 pub(super) struct Connection<'a> {

@@ -10,16 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::http::config::Config;
-use crate::http::error::ServeError;
+use crate::http::error::{ConnectionEnd, ServeError};
 use crate::net::{Connection, Listener, TcpListener, ToSocketAddrs};
 use crate::{HubHandle, Hubs, HubsError, Running, is_cancel, switchpoint};
 
 use link::{AnyConnection, Link};
 use open::{Open, OpenConnections};
 
-pub use connection::ConnectionEnd;
 pub use handler::Handler;
-pub(super) use incoming::Incoming;
 pub use observer::{AccessLog, Answered, Observer};
 pub use reader::BodyReader;
 pub use upgraded::Upgraded;
@@ -28,17 +26,17 @@ pub use writer::BodyWriter;
 mod body_state;
 mod connection;
 mod handler;
-mod incoming;
+pub(super) mod incoming;
 mod input;
 mod link;
 mod observer;
 mod open;
 mod output;
-mod reader;
+pub(super) mod reader;
 #[cfg(test)]
 pub(crate) mod testing;
-mod upgraded;
-mod writer;
+pub(super) mod upgraded;
+pub(super) mod writer;
 
 /// Serves one connection until it ends.
 ///

@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use ::http::{Method, StatusCode, Version};
 
-use super::ConnectionEnd;
 use crate::assert_no_switchpoints;
-use crate::http::error::ServeError;
+use crate::http::error::{ConnectionEnd, ServeError};
 use crate::http::wire::{DateLine, RequestHead};
 
 /// Is told what a server does: for access logs, metrics, and the like.
