@@ -11,7 +11,7 @@ use crate::switchpoint;
 /// The body of a request, read while the peer sends it.
 ///
 /// Small reads go through the connection's buffer; large ones come straight from the stream. An end before the body is whole is an
-/// error, never the end of the body. Every error is an [`io::Error`] with a [`BodyError`] inside.
+/// error, never the end of the body. Every error is an [`io::Error`] with a [`BodyError`](crate::http::BodyError) inside.
 pub struct BodyReader<'a> {
     incoming: Incoming<'a>,
 }
