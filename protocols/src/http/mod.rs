@@ -55,6 +55,9 @@ pub use server::{
 
 mod config;
 mod error;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod request;
 mod response;
 mod server;
