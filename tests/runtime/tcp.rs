@@ -492,3 +492,29 @@ fn a_duplicate_of_a_closed_descriptor_can_wait_under_its_number() {
         assert_eq!(reader.join().unwrap().unwrap(), *b"here");
     });
 }
+
+#[test]
+fn abort_resets_the_connection_and_wakes_who_waits() {
+    on_a_hub("abort", || {
+        let (client, server) = pair();
+        let server = Rc::new(server);
+        let shared = Rc::clone(&server);
+        let reader = spawn(move || kind((&*shared).read(&mut [0; 4])));
+        let unread = spawn(move || {
+            let mut text = Vec::new();
+            (
+                kind((&client).read_to_end(&mut text)),
+                kind((&client).write(b"x")),
+            )
+        });
+        yield_now();
+        server.abort();
+        assert_eq!(reader.join().unwrap(), io::ErrorKind::NotConnected);
+        assert_eq!(kind((&*server).write(b"x")), io::ErrorKind::NotConnected);
+        // At once, although the stream is still there.
+        let (read, written) = unread.join().unwrap();
+        assert_eq!(read, io::ErrorKind::ConnectionReset);
+        assert_eq!(written, io::ErrorKind::BrokenPipe);
+        drop(server);
+    });
+}

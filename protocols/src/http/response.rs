@@ -87,7 +87,8 @@ impl Response {
     }
 
     /// Makes a 101 response after which the connection speaks `protocol`: `serve` is called with the stream, on the fiber of the
-    /// connection, and what it returns ends the connection.
+    /// connection. The connection ends with it, unless it gave the stream to another fiber: then that one has it to itself, and it is
+    /// neither counted nor ended by a stop of the server.
     ///
     /// It is right for a request that offers the protocol, see [`Request::upgrades`](crate::http::Request::upgrades); to any other
     /// the server answers 500 in its place. Further headers may be added.

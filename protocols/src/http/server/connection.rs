@@ -31,8 +31,9 @@ pub(super) struct Connection<'a> {
     head: RequestHead,
     /// A head is incomplete, and its time is running.
     is_head_timed: bool,
-    /// A request has no answer yet: a panic must make one. Behind an answer another would be taken for the next request's.
-    is_owed: bool,
+    /// The head of a request that has no answer yet: a panic must make one. Behind an answer another would be taken for the next
+    /// request's, so this is empty then.
+    owed: Range<usize>,
     body: BodyState,
     /// Room for a body that comes in faster than the input has; empty between requests.
     large: Vec<u8>,
@@ -109,7 +110,7 @@ impl<'a> Connection<'a> {
             parser: HeadParser::default(),
             head: RequestHead::new(),
             is_head_timed: false,
-            is_owed: false,
+            owed: 0..0,
             body: BodyState::new(),
             large: Vec::new(),
             made: MadeParts::default(),
@@ -227,7 +228,6 @@ impl<'a> Connection<'a> {
         if has_body {
             self.input.make_room_behind(head_bytes);
         }
-        self.is_owed = true;
         self.requests_left -= 1;
         let persistence = match self.requests_left == 0 {
             true => Persistence::Close,
@@ -236,6 +236,8 @@ impl<'a> Connection<'a> {
         let began = (self.link.observer).map(|_| (Instant::now(), (self.link.clock)()));
 
         let head_start = self.input.start();
+        let head = head_start..head_start + head_bytes;
+        self.owed = head.clone();
         let (bytes, room, buffered) = self.input.split(head_bytes);
         self.body.begin(&self.head, buffered, self.link.config);
         let incoming = Incoming {
@@ -252,9 +254,8 @@ impl<'a> Connection<'a> {
 
         self.input
             .consume(head_bytes, self.body.position(&self.large));
-        let head = head_start..head_start + head_bytes;
         let result = self.respond(&mut response, persistence, &head);
-        self.is_owed = false;
+        self.owed = 0..0;
         if let Some((began, time)) = began {
             self.observe(Some(head), received, time, began.elapsed());
         }
@@ -432,7 +433,7 @@ impl<'a> Connection<'a> {
             false => Method::GET,
         };
         let response = Response::text(refusal.reason()).with_status(refusal.status());
-        self.answer_last(&response, &method, ConnectionEnd::Refused(refusal))
+        self.answer_last(&response, &method, None, ConnectionEnd::Refused(refusal))
     }
 
     /// Answers a request whose handler panicked. Only the panic hook tells of what panicked when no answer was owed, such as the
@@ -442,16 +443,23 @@ impl<'a> Connection<'a> {
         if !self.output.get_mut().is_ready() {
             return ServeError::Unfinished.into();
         }
-        if !std::mem::take(&mut self.is_owed) {
+        let head = std::mem::replace(&mut self.owed, 0..0);
+        if head.is_empty() {
             return Outcome::Ended(ConnectionEnd::Panicked, Farewell::Linger).into();
         }
         let response =
             Response::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR);
         let method = self.head.method().clone();
-        self.answer_last(&response, &method, ConnectionEnd::Panicked)
+        self.answer_last(&response, &method, Some(head), ConnectionEnd::Panicked)
     }
 
-    fn answer_last(&mut self, response: &Response, method: &Method, end: ConnectionEnd) -> Stop {
+    fn answer_last(
+        &mut self,
+        response: &Response,
+        method: &Method,
+        head: Option<Range<usize>>,
+        end: ConnectionEnd,
+    ) -> Stop {
         let requested = Requested {
             method,
             version: Version::HTTP_11,
@@ -463,7 +471,7 @@ impl<'a> Connection<'a> {
             return ServeError::Write(error).into();
         }
         let (received, now) = (self.body.received(), (self.link.clock)());
-        self.observe(None, received, now, Duration::ZERO);
+        self.observe(head, received, now, Duration::ZERO);
         Outcome::Ended(end, Farewell::Linger).into()
     }
 

@@ -72,10 +72,10 @@ impl OpenConnections {
         }
     }
 
-    /// Ends all.
-    pub(super) fn close(&self) {
+    /// Cuts all: nobody must take what he has of an answer for the whole.
+    pub(super) fn abort(&self) {
         for open in self.list.borrow().iter() {
-            open.stream.close();
+            open.stream.abort();
         }
     }
 

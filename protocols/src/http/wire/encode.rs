@@ -265,16 +265,24 @@ fn encode_headers<'response>(
         } else if name == header::TRANSFER_ENCODING {
             continue;
         } else if name == header::CONNECTION {
-            let mut options = value
+            let options = value
                 .as_bytes()
                 .split(|byte| *byte == b',')
                 .map(<[u8]>::trim_ascii);
-            if options.any(|option| option.eq_ignore_ascii_case(b"close")) {
+            // Both are the server's to say.
+            if options
+                .clone()
+                .any(|option| option.eq_ignore_ascii_case(b"close"))
+            {
                 result.persistence = Persistence::Close;
                 continue;
-            } else if value.as_bytes().eq_ignore_ascii_case(b"keep-alive") {
-                continue;
             }
+            for option in options.filter(|option| !option.eq_ignore_ascii_case(b"keep-alive")) {
+                output.extend_from_slice(b"connection: ");
+                output.extend_from_slice(option);
+                output.extend_from_slice(b"\r\n");
+            }
+            continue;
         } else if name == header::DATE {
             if result.has_date {
                 continue;
@@ -464,11 +472,11 @@ mod tests {
         let response = Response::new(StatusCode::OK)
             .header(header::CONTENT_LENGTH, value("5"))
             .header(header::TRANSFER_ENCODING, value("chunked"))
-            .header(header::CONNECTION, value("keep-alive"));
+            .header(header::CONNECTION, value("keep-alive, x"));
         check(
             response,
             Method::GET,
-            "HTTP/1.1 200 OK\r\n{date}Content-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nconnection: x\r\n{date}Content-Length: 0\r\n\r\n",
             Coding::Plain,
         );
     }
