@@ -1,6 +1,7 @@
 //! Handlers that panic, and answers that break off.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use kapok::http::{
     Body, Config, ConnectionEnd, HeaderValue, Request, Response, Server, header, serve_connection,
@@ -80,7 +81,9 @@ fn check_broken_off(app: impl Fn(&mut Request<'_>) -> Response + 'static, expect
         request += &get("/next");
         let (mut peer, stream) = pair();
         peer.send(&request);
-        let end = serve_connection(stream, &Config::new(), &app);
+        // Nobody reads meanwhile, so there is nothing to wait for.
+        let config = Config::new().drain_timeout(Duration::from_millis(10));
+        let end = serve_connection(stream, &config, &app);
         let came = String::from_utf8(peer.until_broken()).unwrap();
         let (head, body) = came.split_once("\r\n\r\n").unwrap_or((&came, ""));
         // Not even a head, if it fails before the first piece of the body.

@@ -1,7 +1,9 @@
 //! Servers of many connections: stops, and the most connections.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use kapok::http::{Config, Handler, Request, Response, RunningServer, Server, StatusCode};
@@ -152,6 +154,65 @@ fn a_server_without_connections_stops_at_once() {
     });
 }
 
+#[test]
+fn connections_over_the_most_wait_until_one_ends() {
+    on_a_hub("connections_max", || {
+        for most in [1, 2, 5] {
+            let (running, highest) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let (now, peak) = (Rc::clone(&running), Rc::clone(&highest));
+            let server = Server::new().connections_max(most).stop_timeout(LONG);
+            let serving = start(server, move |request: &mut Request<'_>| {
+                now.set(now.get() + 1);
+                peak.set(peak.get().max(now.get()));
+                kapok::yield_now();
+                now.set(now.get() - 1);
+                describe(request)
+            });
+            let mut first: Vec<_> = (0..most).map(|_| Peer::connect(serving.address)).collect();
+            for peer in &mut first {
+                assert_eq!(peer.ask(get("/first")).status(), 200);
+            }
+            let mut waiting = Peer::connect(serving.address);
+            waiting.send(get("/waiting"));
+            for _ in 0..20 {
+                for peer in &mut first {
+                    assert_eq!(peer.ask(get("/first")).status(), 200);
+                }
+            }
+            waiting.hears_nothing_for(Duration::from_millis(5));
+            drop(first.pop());
+            assert_eq!(waiting.answer().text(), "GET /waiting ");
+            assert!(highest.get() <= most, "{} of {most}", highest.get());
+            serving.listener.close();
+            waiting.sees_the_end();
+            serving.fiber.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_full_server_stops_as_soon_as_any_other() {
+    on_a_hub("full and closed", || {
+        let (begun, gate) = (Gate::default(), Gate::default());
+        let server = Server::new().connections_max(2).stop_timeout(LONG);
+        let serving = start(server, waiting(&begun, &gate));
+        let mut idle = Peer::connect(serving.address);
+        assert_eq!(idle.ask(get("/")).status(), 200);
+        let mut busy = Peer::connect(serving.address);
+        busy.send(get("/wait"));
+        begun.wait();
+        let _waiting = Peer::connect(serving.address);
+        assert_eq!(idle.ask(get("/")).status(), 200);
+        serving.listener.close();
+        idle.sees_the_end();
+        gate.open();
+        let answer = busy.answer();
+        assert_eq!((answer.text(), answer.closes()), ("GET /wait ", true));
+        drop((idle, busy));
+        serving.fiber.join().unwrap().unwrap();
+    });
+}
+
 /// Starts a server on a hub of its own. It says by a 103 that a request's handler runs, and answers when its body is there.
 fn start_on_a_hub(server: Server) -> RunningServer {
     let hubs = Hubs::new(HubsConfig::new().count(1));
@@ -198,6 +259,30 @@ fn hubs_cut_what_is_not_done_when_their_grace_ends() {
         running.stop(SHORT);
         busy.until_broken();
         assert!(began.elapsed() >= SHORT);
+        running.join().unwrap();
+    });
+}
+
+#[test]
+fn a_full_server_on_a_hub_stops_as_soon_as_any_other() {
+    on_a_hub("full hub", || {
+        let running = start_on_a_hub(Server::new().connections_max(1));
+        let mut idle = Peer::connect(running.address());
+        idle.send(get("/"));
+        assert_eq!(idle.head().status(), 103);
+        assert_eq!(idle.answer().status(), 200);
+        let _waiting = Peer::connect(running.address());
+        idle.send(get("/"));
+        assert_eq!(idle.head().status(), 103);
+        assert_eq!(idle.answer().status(), 200);
+        let began = Instant::now();
+        running.stop(Duration::from_secs(9));
+        idle.sees_the_end();
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "it ended by a timeout"
+        );
+        drop(idle);
         running.join().unwrap();
     });
 }

@@ -105,6 +105,13 @@ fn expectations() -> Vec<Row> {
             "100 200 open",
             &["POST /a \"hello\""],
         ),
+        row(
+            66,
+            "100-continue and a body that is wrong",
+            post("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n", "F\n"),
+            "100 400 closed",
+            &["POST /a broken"],
+        ),
         taken(66, "100-continue without a body", get("Expect: 100-continue\r\n"), "GET /a \"\""),
         row(
             66,
