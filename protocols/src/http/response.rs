@@ -316,7 +316,8 @@ impl Body {
         }
     }
 
-    /// Makes a body of all that `reader` gives. It is sent in chunks; to an HTTP/1.0 client its end is the connection's.
+    /// Makes a body of all that `reader` gives. What each read gives is sent at once, as a chunk; to an HTTP/1.0 client the body's end
+    /// is the connection's.
     ///
     /// Costs 32 KiB while it is sent. If the reader fails, the connection ends inside the body.
     #[must_use]

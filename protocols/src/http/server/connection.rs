@@ -257,7 +257,9 @@ impl<'a> Connection<'a> {
         let result = self.respond(&mut response, persistence, &head);
         self.owed = 0..0;
         if let Some((began, time)) = began {
-            self.observe(Some(head), received, time, began.elapsed());
+            let is_whole = result.as_ref().is_ok_and(|()| true)
+                || matches!(&result, Err(Stop(outcome)) if outcome.is_ok());
+            self.observe(Some(head), received, time, began.elapsed(), is_whole);
         }
         result?;
         // Not with the next request: until then an idle connection would keep it.
@@ -471,7 +473,7 @@ impl<'a> Connection<'a> {
             return ServeError::Write(error).into();
         }
         let (received, now) = (self.body.received(), (self.link.clock)());
-        self.observe(head, received, now, Duration::ZERO);
+        self.observe(head, received, now, Duration::ZERO, true);
         Outcome::Ended(end, Farewell::Linger).into()
     }
 
@@ -492,19 +494,21 @@ impl<'a> Connection<'a> {
         received: u64,
         time: SystemTime,
         duration: Duration,
+        is_whole: bool,
     ) {
         let Some(observer) = self.link.observer else {
             return;
         };
         let (status, sent) = self.output.get_mut().last();
         observer.answered(&Answered {
-            peer: self.link.stream.peer(),
+            peer: self.link.peer,
             request: head.map(|head| (&self.head, self.input.used(head))),
             status,
             received,
             sent,
             time,
             duration,
+            is_whole,
         });
     }
 }

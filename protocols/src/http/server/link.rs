@@ -84,6 +84,8 @@ impl<C: Connection> AnyConnection for C {
 #[derive(Clone, Copy)]
 pub(crate) struct Link<'a> {
     pub(crate) stream: &'a dyn AnyConnection,
+    /// As it was when the connection began; known if there is an observer.
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) config: &'a Config,
     pub(crate) observer: Option<&'a dyn Observer>,
     /// The server stops: the next answer is the last.

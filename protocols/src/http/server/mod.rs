@@ -79,6 +79,7 @@ where
     let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(connection));
     let link = Link {
         stream: &open.stream,
+        peer: None,
         config,
         observer: None,
         is_stopping: &Cell::new(false),
@@ -113,6 +114,8 @@ where
 pub struct Server {
     config: Config,
     connections_max: usize,
+    /// The runtime's default if there is none.
+    stack_size: Option<usize>,
     stop_timeout: Duration,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -124,6 +127,7 @@ impl Server {
         Self {
             config: Config::new(),
             connections_max: 65_536,
+            stack_size: None,
             stop_timeout: Duration::from_secs(10),
             observer: None,
         }
@@ -143,6 +147,16 @@ impl Server {
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.connections_max = connections.max(1);
+        self
+    }
+
+    /// Sets the size of the stack that the handler runs on, in bytes of address space; memory is used as far as the stack was used.
+    ///
+    /// Default and range are those of [`Builder::stack_size`](crate::Builder::stack_size). A handler that overflows its stack ends the
+    /// process with a message: recursion that a client controls, as in a parser, needs a limit or a larger stack.
+    #[must_use]
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
         self
     }
 
@@ -196,7 +210,11 @@ impl Server {
             // Here and not in the fiber, which begins later: it counts from now on.
             let entered = Entered::new(Rc::clone(&shared), Open::new(connection));
             let serve = move || entered.serve();
-            if crate::Builder::new().spawn(serve).map(drop).is_err() {
+            let mut builder = crate::Builder::new();
+            if let Some(bytes) = self.stack_size {
+                builder = builder.stack_size(bytes);
+            }
+            if builder.spawn(serve).map(drop).is_err() {
                 // No stack for one more: this connection was dropped with its closure. Others may end meanwhile.
                 crate::sleep(RETRY_TIME);
             }
@@ -301,6 +319,8 @@ impl<H: Handler> Shared<H> {
         let observer = self.server.observer.as_deref();
         let link = Link {
             stream: &open.stream,
+            // Afterwards the system does not know it any more.
+            peer: observer.and_then(|_| open.stream.peer()),
             config: &self.server.config,
             observer,
             is_stopping: &self.open.is_stopping,
@@ -311,8 +331,7 @@ impl<H: Handler> Shared<H> {
             let _ = connection::serve(Rc::clone(open), link, &self.handler);
             return;
         };
-        // Afterwards the system does not know it any more.
-        let peer = open.stream.peer();
+        let peer = link.peer;
         observer.opened(peer);
         let serve = || connection::serve(Rc::clone(open), link, &self.handler);
         match catch_unwind(AssertUnwindSafe(serve)) {

@@ -64,6 +64,7 @@ pub struct Answered<'a> {
     pub(super) sent: u64,
     pub(super) time: SystemTime,
     pub(super) duration: Duration,
+    pub(super) is_whole: bool,
 }
 
 impl<'a> Answered<'a> {
@@ -73,7 +74,7 @@ impl<'a> Answered<'a> {
         self.peer
     }
 
-    /// Returns the method; `None` if the request was refused or its handler panicked, as for all that is known of it.
+    /// Returns the method; `None` if the request was refused, as for all that is known of it.
     #[must_use]
     pub fn method(&self) -> Option<&'a Method> {
         self.request.map(|(head, _)| head.method())
@@ -110,6 +111,12 @@ impl<'a> Answered<'a> {
         self.received
     }
 
+    /// Returns whether the answer was made to its end. One that was broken off, by its handler, its reader or the stream, is not whole.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Returns how many bytes the body of the answer has.
     #[must_use]
     pub fn sent(&self) -> u64 {
@@ -129,7 +136,8 @@ impl<'a> Answered<'a> {
     }
 }
 
-/// Writes a line for each answer in the combined log format of Apache, with the handler's microseconds behind it.
+/// Writes a line for each answer in the combined log format of Apache, with the handler's microseconds behind it, and `broken off`
+/// behind those of an answer that is not whole.
 ///
 /// # Examples
 ///
@@ -205,9 +213,10 @@ impl<W: Write> Output<W> {
         })
         .and_then(|()| {
             let header = |name| answered.header(name).unwrap_or(b"-").escape_ascii();
+            let end = if answered.is_whole { "" } else { " broken off" };
             writeln!(
                 line,
-                " {} {} \"{}\" \"{}\" {}",
+                " {} {} \"{}\" \"{}\" {}{end}",
                 answered.status.as_u16(),
                 answered.sent,
                 header("referer"),

@@ -180,6 +180,7 @@ pub(crate) fn serve_observed(
     let open: Rc<Open<dyn AnyConnection>> = Rc::new(Open::new(peer.clone()));
     let link = Link {
         stream: &open.stream,
+        peer: None,
         config,
         observer,
         is_stopping: &Cell::new(false),
