@@ -50,6 +50,8 @@ impl Observer for Notes {
             answered.sent()
         ));
         assert_eq!(answered.method().is_some(), answered.version().is_some());
+        let is_broken = answered.target() == Some("/broken");
+        assert_eq!(answered.is_whole(), !is_broken);
         let agent = answered.header("USER-AGENT");
         assert!(agent.is_none_or(|agent| agent == b"tester"));
     }
@@ -293,5 +295,31 @@ fn a_log_that_cannot_be_written_keeps_nobody_from_an_answer() {
         }
         drop(peer);
         observed.stop();
+    });
+}
+
+#[test]
+fn a_handler_has_the_stack_it_needs() {
+    /// Goes `depth` frames of more than a KiB deep.
+    fn descend(depth: u32) -> u32 {
+        let frame = std::hint::black_box([depth; 256]);
+        match depth {
+            0 => 0,
+            _ => descend(depth - 1) + frame[7] - depth + 1,
+        }
+    }
+    on_a_hub("stack", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, closer) = (
+            listener.local_addr().unwrap(),
+            listener.try_clone().unwrap(),
+        );
+        let server = Server::new().stack_size(2 * 1024 * 1024);
+        // More than the 128 KiB that a handler has otherwise.
+        let handler = |_: &mut Request<'_>| descend(400).to_string();
+        let server = spawn(move || server.serve(listener, handler));
+        assert_eq!(Peer::connect(address).ask(get("/")).text(), "400");
+        closer.close();
+        server.join().unwrap().unwrap();
     });
 }
