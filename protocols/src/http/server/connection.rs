@@ -125,19 +125,11 @@ impl<'a> Connection<'a> {
         open: &Open<dyn AnyConnection>,
         handler: &H,
     ) -> Result<Outcome, ServeError> {
-        let mut has_panicked = false;
-        loop {
-            // Once a batch rather than once a request: it costs something, and ends the connection anyway.
-            let served = catch_unwind(AssertUnwindSafe(|| {
-                if has_panicked {
-                    return Err(self.panicked());
-                }
-                self.fill(open)?;
-                self.answer_all(handler)
-            }));
-            let stop = match served {
-                Ok(Ok(())) => continue,
-                Ok(Err(stop)) => stop,
+        // Once for all requests, since a panic ends the connection anyway; a frame a batch would lie between each wait and its caller.
+        let mut served = catch_unwind(AssertUnwindSafe(|| self.serve_requests(open, handler)));
+        let stop = loop {
+            match served {
+                Ok(stop) => break stop,
                 Err(payload) if is_cancel(&*payload) => {
                     if self.output.get_mut().is_midway() {
                         // As after an error: the peer must not take what it has for the whole.
@@ -146,25 +138,38 @@ impl<'a> Connection<'a> {
                     resume_unwind(payload)
                 }
                 Err(payload) => {
-                    // Its destructor may panic too.
+                    // Its destructor may panic too, and so may the observer, which is told of the answer.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-                    has_panicked = true;
-                    continue;
+                    served = catch_unwind(AssertUnwindSafe(|| self.panicked()));
                 }
-            };
-            let outcome = *stop.0;
-            let is_broken = matches!(outcome, Err(ServeError::Body(_) | ServeError::Unfinished));
-            let is_unseen = is_broken && self.output.get_mut().break_off();
-            let sent = self.send();
-            if is_unseen && sent.is_ok() {
-                // The answers before it are whole, and what comes now would take them away.
-                self.link.linger();
             }
-            return outcome.and_then(|outcome| sent.map(|()| outcome));
+        };
+        let outcome = *stop.0;
+        let is_broken = matches!(outcome, Err(ServeError::Body(_) | ServeError::Unfinished));
+        let is_unseen = is_broken && self.output.get_mut().break_off();
+        let sent = self.send();
+        if is_unseen && sent.is_ok() {
+            // The answers before it are whole, and what comes now would take them away.
+            self.link.linger();
+        }
+        outcome.and_then(|outcome| sent.map(|()| outcome))
+    }
+
+    /// Answers requests until one is the last.
+    fn serve_requests<H: Handler + ?Sized>(
+        &mut self,
+        open: &Open<dyn AnyConnection>,
+        handler: &H,
+    ) -> Stop {
+        loop {
+            if let Err(stop) = self.fill(open).and_then(|()| self.answer_all(handler)) {
+                return stop;
+            }
         }
     }
 
     /// Waits for more input.
+    #[inline]
     fn fill(&mut self, open: &Open<dyn AnyConnection>) -> Result<(), Stop> {
         let is_idle = self.input.unused().is_empty();
         if is_idle && self.link.is_stopping.get() {
@@ -257,8 +262,7 @@ impl<'a> Connection<'a> {
         let result = self.respond(&mut response, persistence, &head);
         self.owed = 0..0;
         if let Some((began, time)) = began {
-            let is_whole = result.as_ref().is_ok_and(|()| true)
-                || matches!(&result, Err(Stop(outcome)) if outcome.is_ok());
+            let is_whole = !matches!(&result, Err(Stop(outcome)) if outcome.is_err());
             self.observe(Some(head), received, time, began.elapsed(), is_whole);
         }
         result?;

@@ -1,6 +1,6 @@
 //! Answers that are not written yet, and a response that is being written.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 
 use ::http::{HeaderMap, StatusCode};
 
@@ -135,12 +135,10 @@ impl Output {
         let (coding, persistence) = self.push_head(response, length, requested);
         if coding == Coding::Omit {
             self.sent = 0;
+        } else if body.len() < COPIED_BYTES_MAX {
+            self.bytes.extend_from_slice(body);
         } else {
-            if body.len() < COPIED_BYTES_MAX {
-                self.bytes.extend_from_slice(body);
-            } else {
-                self.send_with(link, body, b"")?;
-            }
+            self.send_with(link, body, b"")?;
         }
         Ok(persistence)
     }
@@ -221,15 +219,11 @@ impl Output {
             return Ok(());
         }
         self.sent += piece.len() as u64;
-        match coding {
-            Coding::Omit => Ok(()),
-            Coding::Plain => self.send_with(link, piece, b""),
-            Coding::Chunked => {
-                self.bytes
-                    .extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-                self.send_with(link, piece, b"\r\n")
-            }
+        if *coding == Coding::Plain {
+            return self.send_with(link, piece, b"");
         }
+        write!(self.bytes, "{:x}\r\n", piece.len())?;
+        self.send_with(link, piece, b"\r\n")
     }
 
     /// Ends the response that was started.

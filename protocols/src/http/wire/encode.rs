@@ -277,7 +277,9 @@ fn encode_headers<'response>(
                 result.persistence = Persistence::Close;
                 continue;
             }
-            for option in options.filter(|option| !option.eq_ignore_ascii_case(b"keep-alive")) {
+            let is_theirs =
+                |option: &&[u8]| !option.is_empty() && !option.eq_ignore_ascii_case(b"keep-alive");
+            for option in options.filter(is_theirs) {
                 output.extend_from_slice(b"connection: ");
                 output.extend_from_slice(option);
                 output.extend_from_slice(b"\r\n");
@@ -472,7 +474,7 @@ mod tests {
         let response = Response::new(StatusCode::OK)
             .header(header::CONTENT_LENGTH, value("5"))
             .header(header::TRANSFER_ENCODING, value("chunked"))
-            .header(header::CONNECTION, value("keep-alive, x"));
+            .header(header::CONNECTION, value("keep-alive, , x"));
         check(
             response,
             Method::GET,

@@ -471,3 +471,19 @@ fn what_follows_a_body_that_was_thrown_away_is_not_lost() {
         );
     }
 }
+
+#[test]
+fn what_is_thrown_away_is_limited_whatever_the_handler_allowed() {
+    let handler = |request: &mut Request<'_>| {
+        request.limit_body(u64::MAX);
+        let (_, writer) = request.start_response(Response::text(""))?;
+        writer.finish()
+    };
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let body = chunk.repeat(1000) + "0\r\n\r\n";
+    let mut peer = Peer::new([head.to_owned() + &body + "GET / HTTP/1.1\r\nHost: a\r\n\r\n"]);
+    let end = serve(&mut peer, &handler).expect("served");
+    assert_eq!(end, ConnectionEnd::ServerClosed);
+    assert_eq!(statuses(&peer), ["200"]);
+}
