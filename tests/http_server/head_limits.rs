@@ -204,12 +204,7 @@ fn malformed_heads_are_refused() {
                 assert_eq!(answer.status(), status, "{head:?}");
             }
             assert!(answer.closes(), "{head:?}");
-            peer.sees_the_end();
-            drop(peer);
-            assert!(matches!(
-                served.join().unwrap().unwrap(),
-                ConnectionEnd::Refused(_)
-            ));
+            peer.was_refused(served);
         }
     });
 }

@@ -218,6 +218,14 @@ impl Peer {
         );
     }
 
+    /// The server ends its side, having refused what came last.
+    pub fn was_refused(mut self, served: Served) {
+        self.sees_the_end();
+        drop(self);
+        let end = served.join().unwrap().unwrap();
+        assert!(matches!(end, ConnectionEnd::Refused(_)), "{end:?}");
+    }
+
     /// The connection is broken off, be it by a reset; returns what came before.
     pub fn until_broken(&mut self) -> Vec<u8> {
         let mut buffer = vec![0; 65536];

@@ -99,12 +99,7 @@ fn the_answers_before_a_refused_request_arrive() {
         assert_eq!(peer.answer().text(), "GET /1 ");
         assert_eq!(peer.answer().text(), "POST / a");
         assert_eq!(peer.answer().status(), 400);
-        peer.sees_the_end();
-        drop(peer);
-        assert!(matches!(
-            served.join().unwrap().unwrap(),
-            ConnectionEnd::Refused(_)
-        ));
+        peer.was_refused(served);
     });
 }
 

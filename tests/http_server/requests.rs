@@ -48,12 +48,7 @@ fn an_empty_line_behind_a_body_is_no_request() {
         assert_eq!(peer.answer().text(), "POST / hello");
         let refused = peer.answer();
         assert_eq!((refused.status(), refused.closes()), (400, true));
-        peer.sees_the_end();
-        drop(peer);
-        assert!(matches!(
-            served.join().unwrap().unwrap(),
-            ConnectionEnd::Refused(_)
-        ));
+        peer.was_refused(served);
     });
 }
 

@@ -57,20 +57,14 @@ impl HeadParser {
         self.parse_any(input, config, head)
     }
 
-    /// Does the same without the short way for plain heads, so that the two can be compared.
-    #[cfg(any(fuzzing, test))]
-    pub(crate) fn parse_slowly(
+    /// Parses a head that is not plain or not whole.
+    #[inline(never)]
+    pub(crate) fn parse_any(
         &mut self,
         input: &[u8],
         config: &Config,
         head: &mut RequestHead,
     ) -> Parsed {
-        self.parse_any(input, config, head)
-    }
-
-    /// Parses a head that is not plain or not whole.
-    #[inline(never)]
-    fn parse_any(&mut self, input: &[u8], config: &Config, head: &mut RequestHead) -> Parsed {
         let outcome = match self.scan.advance(input, config) {
             Ok(Some(end)) => {
                 let fields = self.scan.fields();
