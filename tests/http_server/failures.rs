@@ -86,11 +86,7 @@ fn check_broken_off(app: impl Fn(&mut Request<'_>) -> Response + 'static, expect
         let end = serve_connection(stream, &config, &app);
         let came = String::from_utf8(peer.until_broken()).unwrap();
         let (head, body) = came.split_once("\r\n\r\n").unwrap_or((&came, ""));
-        // Not even a head, if it fails before the first piece of the body.
-        assert!(
-            came.is_empty() || came.matches("HTTP/1.1").count() == 1,
-            "{came}"
-        );
+        assert_eq!(came.matches("HTTP/1.1").count(), 1, "{came}");
         assert!(
             !body.contains("\r\n0\r\n") && !body.starts_with("0\r\n"),
             "{came}"
@@ -205,7 +201,7 @@ impl Read for Failing {
 #[test]
 fn a_body_whose_reader_fails_breaks_off() {
     on_a_hub("reader fails", || {
-        for bytes in [0, 4, 100_000] {
+        for bytes in [4, 100_000] {
             check_broken_off(
                 move |_: &mut Request<'_>| {
                     Response::text(Body::from_reader(Failing(vec![b'x'; bytes])))

@@ -85,6 +85,7 @@ fn serve(observer: impl Observer + 'static) -> Observed {
             "/panic" => panic!("as planned"),
             "/stream" => Response::text(Body::from_reader(&b"streamed"[..])),
             "/broken" => Response::text(Body::sized_reader(&b"half"[..], 8)),
+            "/fails" => io::Error::other("no\n\"disk\"").into(),
             "/switch" => Response::switch("a", |_| {}),
             _ => describe(request),
         })
@@ -221,13 +222,18 @@ impl Write for Lines {
 }
 
 /// Serves one connection with these bytes and returns the lines of the log without address, time, and duration.
-fn logged(requests: &str) -> Vec<String> {
+fn lines_of(requests: &str) -> String {
     let lines = Lines::default();
     let observed = serve(AccessLog::new(lines.clone()));
     observed.exchange(requests);
     observed.stop();
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    text.lines()
+    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+}
+
+/// What stands in the lines between the time and the duration, which are checked.
+fn logged(requests: &str) -> Vec<String> {
+    lines_of(requests)
+        .lines()
         .map(|line| {
             let rest = line.strip_prefix("127.0.0.1 - - [").expect(line);
             let (time, rest) = rest.split_once("] ").unwrap();
@@ -259,6 +265,21 @@ fn the_access_log_has_a_line_for_each_answer() {
                 "\"-\" 400 29 \"-\" \"-\"",
             ]
         );
+    });
+}
+
+#[test]
+fn the_access_log_tells_what_went_wrong() {
+    on_a_hub("log of errors", || {
+        let text = lines_of(&(get("/fails") + &get("/broken")));
+        let [failed, broken] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("two lines of {text}");
+        };
+        assert!(failed.contains("\" 500 14 \""), "{failed}");
+        assert!(failed.ends_with(r#" "no\n\"disk\"""#), "{failed}");
+        let ending = " broken off \"making the body of a response failed: \
+            the body is 4 bytes shorter than its Content-Length\"";
+        assert!(broken.ends_with(ending), "{broken}");
     });
 }
 

@@ -37,10 +37,11 @@ pub enum ServeError {
     Read(io::Error),
     /// Writing to the peer failed, so it may have got a part of an answer or none. The handler ran.
     Write(io::Error),
-    /// The reader that makes the body of a response failed, or gave fewer bytes than it promised. The peer sees the body break off, or
-    /// gets nothing of this answer if nothing of it was written yet.
+    /// The reader that makes the body of a response failed after its first bytes, or gave fewer than it promised. The peer sees the body
+    /// break off.
     Body(io::Error),
-    /// The handler started a response and returned, or panicked, before it finished it. The peer sees the same.
+    /// The handler started a response and returned, or panicked, after some of it was written and before it was finished. The peer sees
+    /// the body break off.
     Unfinished,
 }
 

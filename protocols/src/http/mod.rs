@@ -44,15 +44,17 @@
 
 pub use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header};
 
+pub use body::Body;
 pub use config::Config;
 pub use error::{BodyError, ConnectionEnd, Refusal, ServeError};
 pub use request::{RawHeaders, Request};
-pub use response::{Body, Response};
+pub use response::Response;
 pub use server::{
     AccessLog, Answered, BodyReader, BodyWriter, Handler, Observer, RunningServer, Server,
     Upgraded, serve_connection,
 };
 
+mod body;
 mod config;
 mod error;
 #[cfg(any(fuzzing, test))]

@@ -1,10 +1,11 @@
 //! What a handler answers.
 
-use std::fmt;
-use std::io::{self, Read};
+use std::error::Error;
+use std::io;
 
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::body::{Body, Streamed};
 use super::error::BodyError;
 use super::server::upgraded::Upgraded;
 
@@ -86,6 +87,41 @@ impl Response {
         Self::text("not found").with_status(StatusCode::NOT_FOUND)
     }
 
+    /// Makes a 500 response with the text `internal error`.
+    ///
+    /// What `error` says may be secret: the peer does not see it. It goes to the [`Observer`](crate::http::Observer) with the answer,
+    /// also if status and body are replaced.
+    ///
+    /// # Examples
+    ///
+    /// An error type of one's own:
+    ///
+    /// ```
+    /// use std::io;
+    /// use kapok::http::{Response, StatusCode};
+    ///
+    /// enum AppError {
+    ///     Unknown(String),
+    ///     Database(io::Error),
+    /// }
+    ///
+    /// impl From<AppError> for Response {
+    ///     fn from(error: AppError) -> Self {
+    ///         match error {
+    ///             AppError::Unknown(name) => Self::text(format!("no such thing: {name}")).with_status(StatusCode::NOT_FOUND),
+    ///             AppError::Database(error) => Self::internal_error(error).with_status(StatusCode::SERVICE_UNAVAILABLE),
+    ///         }
+    ///     }
+    /// }
+    /// # let response = Response::from(AppError::Database(io::Error::other("secret")));
+    /// # assert_eq!(response.body().as_bytes(), Some(&b"internal error"[..]));
+    /// ```
+    #[must_use]
+    pub fn internal_error(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::text(Body::failed("internal error", error.into()))
+            .with_status(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Makes a 101 response after which the connection speaks `protocol`: `serve` is called with the stream, on the fiber of the
     /// connection. The connection ends with it, unless it gave the stream to another fiber: then that one has it to itself, and it is
     /// neither counted nor ended by a stop of the server.
@@ -101,7 +137,7 @@ impl Response {
     pub fn switch(protocol: &'static str, serve: impl FnOnce(Upgraded) + 'static) -> Self {
         Self::new(StatusCode::SWITCHING_PROTOCOLS)
             .header(header::UPGRADE, HeaderValue::from_static(protocol))
-            .with_content(Content::Switch(Box::new(serve)))
+            .with_streamed(Streamed::Switch(Box::new(serve)))
     }
 
     /// Makes a 200 response to `CONNECT`, after which the connection carries what the client and `serve` make of it.
@@ -110,16 +146,16 @@ impl Response {
     /// [`Config::connect`](crate::http::Config::connect) must allow, the server answers 500 in its place.
     #[must_use]
     pub fn tunnel(serve: impl FnOnce(Upgraded) + 'static) -> Self {
-        Self::new(StatusCode::OK).with_content(Content::Switch(Box::new(serve)))
+        Self::new(StatusCode::OK).with_streamed(Streamed::Switch(Box::new(serve)))
     }
 
     /// What a handler returns that has written its response already.
     pub(super) fn sent() -> Self {
-        Self::new(StatusCode::OK).with_content(Content::Sent)
+        Self::new(StatusCode::OK).with_streamed(Streamed::Sent)
     }
 
-    fn with_content(mut self, content: Content) -> Self {
-        self.body = Body { content };
+    fn with_streamed(mut self, streamed: Streamed) -> Self {
+        self.body = Body::streamed(streamed);
         self
     }
 
@@ -181,7 +217,7 @@ impl Response {
     #[inline]
     #[must_use]
     pub fn with_body(mut self, body: impl Into<Body>) -> Self {
-        self.body = body.into();
+        self.body.replace(body.into());
         self
     }
 
@@ -212,13 +248,8 @@ impl Response {
     }
 
     #[inline]
-    pub(super) fn content(&self) -> &Content {
-        &self.body.content
-    }
-
-    /// Takes the body and leaves an empty one.
-    pub(super) fn take_content(&mut self) -> Content {
-        std::mem::take(&mut self.body).content
+    pub(super) fn body_mut(&mut self) -> &mut Body {
+        &mut self.body
     }
 
     /// Returns the length that the headers declare, if they do.
@@ -253,11 +284,24 @@ impl From<BodyError> for Response {
 }
 
 impl From<io::Error> for Response {
-    /// Answers as [`BodyError`] does if there is one inside, else 500. What any other error says may be secret and is not told.
+    /// Answers as [`BodyError`] does if there is one inside, else with [`Response::internal_error`].
     fn from(error: io::Error) -> Self {
         match error.downcast::<BodyError>() {
             Ok(error) => error.into(),
-            Err(_) => Self::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR),
+            Err(error) => Self::internal_error(error),
+        }
+    }
+}
+
+impl From<Box<dyn Error + Send + Sync>> for Response {
+    /// Answers as [`BodyError`] and [`io::Error`] do if it is one, else with [`Response::internal_error`].
+    fn from(error: Box<dyn Error + Send + Sync>) -> Self {
+        match error.downcast::<io::Error>() {
+            Ok(error) => (*error).into(),
+            Err(error) => match error.downcast::<BodyError>() {
+                Ok(error) => (*error).into(),
+                Err(error) => Self::internal_error(error),
+            },
         }
     }
 }
@@ -296,163 +340,6 @@ impl<B: Into<Body>> From<::http::Response<B>> for Response {
             content_type: "",
             headers,
             body: body.into(),
-        }
-    }
-}
-
-/// The body of a [`Response`]: static bytes, which are never copied before they are sent, owned ones, or what a reader makes while
-/// it is sent.
-pub struct Body {
-    content: Content,
-}
-
-impl Body {
-    /// Makes a body without bytes.
-    #[inline]
-    #[must_use]
-    pub const fn empty() -> Self {
-        Self {
-            content: Content::Static(b""),
-        }
-    }
-
-    /// Makes a body of all that `reader` gives. What each read gives is sent at once, as a chunk; to an HTTP/1.0 client the body's end
-    /// is the connection's.
-    ///
-    /// Costs 32 KiB while it is sent. If the reader fails, the connection ends inside the body.
-    #[must_use]
-    pub fn from_reader(reader: impl Read + 'static) -> Self {
-        Self::of_source(Box::new(reader), None)
-    }
-
-    /// Makes a body of the next `length` bytes that `reader` gives, with a `Content-Length`.
-    ///
-    /// Costs 32 KiB while it is sent. If the reader fails, or gives fewer bytes, the connection ends inside the body.
-    #[must_use]
-    pub fn sized_reader(reader: impl Read + 'static, length: u64) -> Self {
-        Self::of_source(Box::new(reader), Some(length))
-    }
-
-    fn of_source(reader: Box<dyn Read>, length: Option<u64>) -> Self {
-        Self {
-            content: Content::Reader(Box::new(Source { reader, length })),
-        }
-    }
-
-    /// Returns the bytes, if they are in memory.
-    #[inline]
-    #[must_use]
-    pub fn as_bytes(&self) -> Option<&[u8]> {
-        self.content.as_bytes()
-    }
-
-    /// Returns the number of bytes, if it is known.
-    #[inline]
-    #[must_use]
-    pub fn len(&self) -> Option<u64> {
-        match &self.content {
-            Content::Reader(source) => source.length,
-            content => content.as_bytes().map(|bytes| bytes.len() as u64),
-        }
-    }
-
-    /// Returns whether it is known that there are no bytes.
-    #[inline]
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == Some(0)
-    }
-}
-
-/// What the server does behind the head of a response.
-pub(super) enum Content {
-    Owned(Vec<u8>),
-    Static(&'static [u8]),
-    Reader(Box<Source>),
-    /// The connection is handed over.
-    Switch(Box<dyn FnOnce(Upgraded)>),
-    /// The handler has done it.
-    Sent,
-}
-
-impl Content {
-    #[inline]
-    pub(super) fn as_bytes(&self) -> Option<&[u8]> {
-        match self {
-            Self::Owned(bytes) => Some(bytes),
-            Self::Static(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-}
-
-/// Where the bytes of a body come from.
-pub(super) struct Source {
-    pub(super) reader: Box<dyn Read>,
-    pub(super) length: Option<u64>,
-}
-
-impl fmt::Debug for Body {
-    /// Prints the length only: bodies are long and may be secret.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Body")
-            .field("bytes", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self::Static(b"")
-    }
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Self::empty()
-    }
-}
-
-impl From<()> for Body {
-    fn from((): ()) -> Self {
-        Self::empty()
-    }
-}
-
-impl From<&'static str> for Body {
-    #[inline]
-    fn from(text: &'static str) -> Self {
-        Self::from(text.as_bytes())
-    }
-}
-
-impl From<&'static [u8]> for Body {
-    #[inline]
-    fn from(bytes: &'static [u8]) -> Self {
-        Self {
-            content: Content::Static(bytes),
-        }
-    }
-}
-
-impl<const N: usize> From<&'static [u8; N]> for Body {
-    #[inline]
-    fn from(bytes: &'static [u8; N]) -> Self {
-        Self::from(&bytes[..])
-    }
-}
-
-impl From<String> for Body {
-    fn from(text: String) -> Self {
-        Self::from(text.into_bytes())
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self {
-            content: Content::Owned(bytes),
         }
     }
 }
@@ -509,21 +396,6 @@ mod tests {
                 (header::SET_COOKIE, value("c=d")),
                 (header::ETAG, value("\"e\"")),
             ]
-        );
-    }
-
-    #[test]
-    fn static_bodies_are_not_copied() {
-        static TEXT: &str = "static";
-        assert_eq!(
-            Response::text(TEXT).body().as_bytes().map(<[u8]>::as_ptr),
-            Some(TEXT.as_ptr())
-        );
-        let owned = vec![1, 2, 3];
-        let address = owned.as_ptr();
-        assert_eq!(
-            Response::bytes(owned).body().as_bytes().map(<[u8]>::as_ptr),
-            Some(address)
         );
     }
 }

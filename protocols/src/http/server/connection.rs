@@ -1,26 +1,26 @@
 //! One connection: read, answer all that was read, write, again.
 
 use std::cell::RefCell;
+use std::error::Error;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
-use ::http::{Method, StatusCode, Version};
+use ::http::StatusCode;
 
 use super::body_state::BodyState;
 use super::handler::Handler;
 use super::incoming::Incoming;
 use super::input::Input;
 use super::link::{AnyConnection, Link, is_timeout};
-use super::observer::Answered;
+use super::observer::Handled;
 use super::open::Open;
-use super::output::{Output, StreamError};
+use super::output::Output;
 use super::upgraded::Upgraded;
 use crate::http::error::{ConnectionEnd, Refusal, ServeError};
 use crate::http::request::{MadeParts, Request};
-use crate::http::response::{Content, Response};
-use crate::http::wire::{BodyLength, HeadParser, Parsed, Persistence, RequestHead, Requested};
+use crate::http::wire::{BodyLength, HeadParser, Parsed, Persistence, RequestHead};
 use crate::is_cancel;
 
 /// The state of a connection between two reads.
@@ -51,6 +51,12 @@ pub(super) enum Outcome {
 
 /// Why no further request is answered. In a box, so that what every request returns is small.
 struct Stop(Box<Result<Outcome, ServeError>>);
+
+impl Stop {
+    fn error(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.as_ref().as_ref().err().map(|error| error as _)
+    }
+}
 
 impl From<Outcome> for Stop {
     #[cold]
@@ -145,13 +151,7 @@ impl<'a> Connection<'a> {
             }
         };
         let outcome = *stop.0;
-        let is_broken = matches!(outcome, Err(ServeError::Body(_) | ServeError::Unfinished));
-        let is_unseen = is_broken && self.output.get_mut().break_off();
         let sent = self.send();
-        if is_unseen && sent.is_ok() {
-            // The answers before it are whole, and what comes now would take them away.
-            self.link.linger();
-        }
         outcome.and_then(|outcome| sent.map(|()| outcome))
     }
 
@@ -262,8 +262,15 @@ impl<'a> Connection<'a> {
         let result = self.respond(&mut response, persistence, &head);
         self.owed = 0..0;
         if let Some((began, time)) = began {
-            let is_whole = !matches!(&result, Err(Stop(outcome)) if outcome.is_err());
-            self.observe(Some(head), received, time, began.elapsed(), is_whole);
+            let broken = result.as_ref().err().and_then(Stop::error);
+            let handled = Handled {
+                received,
+                time,
+                duration: began.elapsed(),
+                error: broken.or_else(|| response.body().error()),
+                is_whole: broken.is_none(),
+            };
+            self.observe(Some(head), handled);
         }
         result?;
         // Not with the next request: until then an idle connection would keep it.
@@ -283,120 +290,6 @@ impl<'a> Connection<'a> {
         }
         self.body.finish();
         Ok(())
-    }
-
-    /// Answers with what the handler returned.
-    #[inline]
-    fn respond(
-        &mut self,
-        response: &mut Response,
-        persistence: Persistence,
-        head: &Range<usize>,
-    ) -> Result<(), Stop> {
-        // The server may have been stopped while the handler ran.
-        let is_kept =
-            (self.body.is_ended() || self.body.can_be_drained()) && !self.link.is_stopping.get();
-        let persistence = match is_kept {
-            true => persistence,
-            false => Persistence::Close,
-        };
-        let requested = Requested {
-            method: self.head.method(),
-            version: self.head.version(),
-            persistence,
-        };
-        let output = self.output.get_mut();
-        let is_common = !response.status().is_informational()
-            && *requested.method != Method::CONNECT
-            && output.is_ready();
-        let kept = match response.content().as_bytes() {
-            Some(body) if is_common => output
-                .push(&self.link, response, body, requested)
-                .map_err(ServeError::Write)?,
-            _ => self.respond_rarely(response, persistence, head)?,
-        };
-        match kept {
-            Persistence::Close => Err(self.close()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Answers with what is not a body in memory, and in the place of what cannot be answered.
-    #[inline(never)]
-    fn respond_rarely(
-        &mut self,
-        response: &mut Response,
-        persistence: Persistence,
-        head: &Range<usize>,
-    ) -> Result<Persistence, Stop> {
-        let requested = Requested {
-            method: self.head.method(),
-            version: self.head.version(),
-            persistence,
-        };
-        let status = response.status();
-        let is_tunnel = *requested.method == Method::CONNECT && status.is_success();
-        let may_switch = self.may_switch(response, is_tunnel, head);
-        let output = self.output.get_mut();
-        let kept = match response.take_content() {
-            Content::Sent if let Some(persistence) = output.end() => {
-                // The handler may have passed over a write that failed: no further request is to be handled for nothing.
-                output.check_unbroken().map_err(ServeError::Write)?;
-                return Ok(persistence);
-            }
-            _ if !output.is_ready() => return Err(ServeError::Unfinished.into()),
-            Content::Switch(serve) if may_switch => {
-                output.push_switch(response);
-                return Err(Outcome::Switch(serve, self.input.unused().to_vec()).into());
-            }
-            Content::Reader(source) if !is_tunnel && !status.is_informational() => output
-                .push_reader(&self.link, response, *source, requested)
-                .map_err(|error| match error {
-                    StreamError::Write(error) => ServeError::Write(error),
-                    StreamError::Body(error) => ServeError::Body(error),
-                }),
-            content => {
-                let answer = match content.as_bytes() {
-                    Some(body) if !is_tunnel && !status.is_informational() => {
-                        output.push(&self.link, response, body, requested)
-                    }
-                    // A switch that nobody asked for, or an answer that the peer would take for one.
-                    _ => {
-                        let response = Response::new(StatusCode::INTERNAL_SERVER_ERROR);
-                        output.push(&self.link, &response, b"", requested)
-                    }
-                };
-                answer.map_err(ServeError::Write)
-            }
-        };
-        Ok(kept?)
-    }
-
-    /// Returns whether the connection may go on in another protocol. Behind a body nobody could tell where that begins.
-    fn may_switch(&self, response: &Response, is_tunnel: bool, head: &Range<usize>) -> bool {
-        match is_tunnel {
-            true => self.head.body() == BodyLength::Known(0),
-            false => {
-                response.status() == StatusCode::SWITCHING_PROTOCOLS
-                    && (self.head).offers(self.input.used(head.clone()), response.headers())
-            }
-        }
-    }
-
-    /// Ends the connection after an answer that said so.
-    #[cold]
-    fn close(&self) -> Stop {
-        // Who asked for the end sends no more.
-        let is_asked = self.head.persistence() == Persistence::Close;
-        let farewell = match is_asked && self.body.is_ended() && self.is_all_used() {
-            true => Farewell::AtOnce,
-            false => Farewell::Linger,
-        };
-        Outcome::Ended(ConnectionEnd::ServerClosed, farewell).into()
-    }
-
-    fn is_all_used(&self) -> bool {
-        self.input.unused().is_empty() && self.body.surplus(&self.large).is_empty()
     }
 
     /// Gives the larger room back. What stands in it behind the body is the input of later requests.
@@ -430,57 +323,6 @@ impl<'a> Connection<'a> {
         result.map_err(|_| Outcome::Ended(ConnectionEnd::ServerClosed, Farewell::Linger).into())
     }
 
-    /// Answers that the input cannot be taken.
-    #[cold]
-    fn refuse(&mut self, refusal: Refusal) -> Stop {
-        // What was refused may well be a HEAD request, and then a body would be too much.
-        let method = match self.input.unused().starts_with(b"HEAD ") {
-            true => Method::HEAD,
-            false => Method::GET,
-        };
-        let response = Response::text(refusal.reason()).with_status(refusal.status());
-        self.answer_last(&response, &method, None, ConnectionEnd::Refused(refusal))
-    }
-
-    /// Answers a request whose handler panicked. Only the panic hook tells of what panicked when no answer was owed, such as the
-    /// observer.
-    #[cold]
-    fn panicked(&mut self) -> Stop {
-        if !self.output.get_mut().is_ready() {
-            return ServeError::Unfinished.into();
-        }
-        let head = std::mem::replace(&mut self.owed, 0..0);
-        if head.is_empty() {
-            return Outcome::Ended(ConnectionEnd::Panicked, Farewell::Linger).into();
-        }
-        let response =
-            Response::text("internal error").with_status(StatusCode::INTERNAL_SERVER_ERROR);
-        let method = self.head.method().clone();
-        self.answer_last(&response, &method, Some(head), ConnectionEnd::Panicked)
-    }
-
-    fn answer_last(
-        &mut self,
-        response: &Response,
-        method: &Method,
-        head: Option<Range<usize>>,
-        end: ConnectionEnd,
-    ) -> Stop {
-        let requested = Requested {
-            method,
-            version: Version::HTTP_11,
-            persistence: Persistence::Close,
-        };
-        let body = response.content().as_bytes().unwrap_or_default();
-        let output = self.output.get_mut();
-        if let Err(error) = output.push(&self.link, response, body, requested) {
-            return ServeError::Write(error).into();
-        }
-        let (received, now) = (self.body.received(), (self.link.clock)());
-        self.observe(head, received, now, Duration::ZERO, true);
-        Outcome::Ended(end, Farewell::Linger).into()
-    }
-
     /// Writes all answers.
     #[inline]
     fn send(&mut self) -> Result<(), ServeError> {
@@ -489,37 +331,14 @@ impl<'a> Connection<'a> {
             .send(&self.link)
             .map_err(ServeError::Write)
     }
-
-    /// Tells the observer of the answer that was added last.
-    #[cold]
-    fn observe(
-        &mut self,
-        head: Option<Range<usize>>,
-        received: u64,
-        time: SystemTime,
-        duration: Duration,
-        is_whole: bool,
-    ) {
-        let Some(observer) = self.link.observer else {
-            return;
-        };
-        let (status, sent) = self.output.get_mut().last();
-        observer.answered(&Answered {
-            peer: self.link.peer,
-            request: head.map(|head| (&self.head, self.input.used(head))),
-            status,
-            received,
-            sent,
-            time,
-            duration,
-            is_whole,
-        });
-    }
 }
 
 /// When this much is to be written it is, even if there are more requests to answer.
 const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
+mod answer;
+#[cfg(test)]
+mod failures;
 #[cfg(test)]
 mod hardening;
 #[cfg(test)]

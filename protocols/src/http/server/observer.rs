@@ -1,5 +1,6 @@
 //! What a server tells of its work.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -60,10 +61,17 @@ pub struct Answered<'a> {
     /// The head with its bytes; a request that was refused has none that could be trusted.
     pub(super) request: Option<(&'a RequestHead, &'a [u8])>,
     pub(super) status: StatusCode,
-    pub(super) received: u64,
     pub(super) sent: u64,
+    pub(super) handled: Handled<'a>,
+}
+
+/// What is known of how a request was handled.
+#[derive(Debug)]
+pub(super) struct Handled<'a> {
+    pub(super) received: u64,
     pub(super) time: SystemTime,
     pub(super) duration: Duration,
+    pub(super) error: Option<&'a (dyn Error + 'static)>,
     pub(super) is_whole: bool,
 }
 
@@ -108,13 +116,20 @@ impl<'a> Answered<'a> {
     /// Returns how many bytes of the request's body were read by the handler.
     #[must_use]
     pub fn received(&self) -> u64 {
-        self.received
+        self.handled.received
     }
 
     /// Returns whether the answer was made to its end. One that was broken off, by its handler, its reader or the stream, is not whole.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.is_whole
+        self.handled.is_whole
+    }
+
+    /// Returns what went wrong on this side: the error in a [`Response::internal_error`](crate::http::Response::internal_error), or the
+    /// [`ServeError`] that broke the answer off. The panic hook, not this, tells of a panic.
+    #[must_use]
+    pub fn error(&self) -> Option<&'a (dyn Error + 'static)> {
+        self.handled.error
     }
 
     /// Returns how many bytes the body of the answer has.
@@ -126,18 +141,18 @@ impl<'a> Answered<'a> {
     /// Returns when the request's head was complete, to some milliseconds.
     #[must_use]
     pub fn time(&self) -> SystemTime {
-        self.time
+        self.handled.time
     }
 
     /// Returns how long the handler took, with all waiting for the peer while it streamed.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.duration
+        self.handled.duration
     }
 }
 
-/// Writes a line for each answer in the combined log format of Apache, with the handler's microseconds behind it, and `broken off`
-/// behind those of an answer that is not whole.
+/// Writes a line for each answer in the combined log format of Apache, with the handler's microseconds behind it, `broken off`
+/// behind those of an answer that is not whole, and the error, with its causes, if one made the answer or broke it off.
 ///
 /// # Examples
 ///
@@ -147,10 +162,11 @@ impl<'a> Answered<'a> {
 /// let server = Server::new().observer(AccessLog::new(std::io::stderr()));
 /// ```
 ///
-/// A line:
+/// Two lines:
 ///
 /// ```text
 /// 127.0.0.1 - - [21/Nov/2026:10:33:17 +0000] "GET /plaintext HTTP/1.1" 200 13 "-" "curl/7.88.1" 4
+/// 127.0.0.1 - - [21/Nov/2026:10:33:18 +0000] "GET /books HTTP/1.1" 500 14 "-" "curl/7.88.1" 9 "No such file or directory"
 /// ```
 #[derive(Debug)]
 pub struct AccessLog<W> {
@@ -193,7 +209,7 @@ impl<W: Write + Send> Observer for AccessLog<W> {
 impl<W: Write> Output<W> {
     fn write(&mut self, answered: &Answered<'_>) {
         let Self { writer, line, date } = self;
-        let date = date.at(answered.time);
+        let date = date.at(answered.handled.time);
         let part = |from, to| String::from_utf8_lossy(&date[from..to]);
         line.clear();
         match answered.peer {
@@ -213,19 +229,39 @@ impl<W: Write> Output<W> {
         })
         .and_then(|()| {
             let header = |name| answered.header(name).unwrap_or(b"-").escape_ascii();
-            let end = if answered.is_whole { "" } else { " broken off" };
-            writeln!(
+            let end = if answered.handled.is_whole {
+                ""
+            } else {
+                " broken off"
+            };
+            write!(
                 line,
                 " {} {} \"{}\" \"{}\" {}{end}",
                 answered.status.as_u16(),
                 answered.sent,
                 header("referer"),
                 header("user-agent"),
-                answered.duration.as_micros()
+                answered.duration().as_micros()
             )
         })
+        .and_then(|()| match answered.error() {
+            Some(error) => write!(line, " \"{}\"", chain(error).escape_default()),
+            None => Ok(()),
+        })
         .unwrap_or_default();
+        line.push('\n');
         // A log that is full must not keep the server from answering.
         let _ = writer.write_all(line.as_bytes());
     }
+}
+
+/// An error and its causes, outermost first.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

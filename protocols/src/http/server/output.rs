@@ -6,7 +6,8 @@ use ::http::{HeaderMap, StatusCode};
 
 use super::input::RETAINED_BYTES;
 use super::link::Link;
-use crate::http::response::{Response, Source};
+use crate::http::body::Source;
+use crate::http::response::Response;
 use crate::http::wire::{
     Coding, DateLine, HeadRepeater, Persistence, Requested, encode_informational, encode_switch,
 };
@@ -154,7 +155,7 @@ impl Output {
             .encode(&mut self.bytes, response, length, requested, date_line)
     }
 
-    /// Adds a response whose body its reader makes.
+    /// Adds a response whose body its reader makes. After an error of the reader [`Self::take_back`] tells what can be done.
     pub(super) fn push_reader(
         &mut self,
         link: &Link<'_>,
@@ -260,17 +261,22 @@ impl Output {
         match self.progress {
             Progress::Finished(persistence) => {
                 self.progress = Progress::Nothing;
+                self.started_at = None;
                 Some(persistence)
             }
             _ => None,
         }
     }
 
-    /// Takes back what is not written yet of a response that will not be finished; what stands before it is still to be sent. Returns
-    /// whether that was all of it.
-    pub(super) fn break_off(&mut self) -> bool {
-        self.bytes.truncate(self.started_at.unwrap_or_default());
-        self.started_at.take().is_some()
+    /// Takes back a response that was started, unless some of it is written. Returns whether there is none now, so that another can
+    /// be sent in its place.
+    pub(super) fn take_back(&mut self) -> bool {
+        if let Some(start) = self.started_at.take() {
+            self.bytes.truncate(start);
+            self.heads.forget();
+            self.progress = Progress::Nothing;
+        }
+        self.is_ready()
     }
 
     /// Adds an informational response, unless the final one was begun.

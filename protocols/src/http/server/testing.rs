@@ -55,6 +55,13 @@ impl Peer {
             .replace(DATE, "{date}")
     }
 
+    /// Returns the statuses of all answers.
+    pub(crate) fn statuses(&self) -> Vec<String> {
+        let received = self.received();
+        let heads = received.split("HTTP/1.1 ").skip(1);
+        heads.map(|head| head[..3].to_owned()).collect()
+    }
+
     /// Returns whether the server has read all of the input.
     pub(crate) fn is_read(&self) -> bool {
         self.0.input.borrow().is_empty()

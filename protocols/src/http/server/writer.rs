@@ -16,7 +16,8 @@ use crate::switchpoint;
 ///
 /// Each write is sent at once, as a chunk of its own if the response has no length; put a [`BufWriter`](std::io::BufWriter)
 /// around it for many small ones. [`finish`](Self::finish) ends the body. Dropping it earlier breaks the response off: the peer
-/// sees the connection end inside the body.
+/// sees the connection end inside the body. If nothing of it is written yet, not even the head, nothing is broken: what the handler
+/// returns is the answer.
 #[must_use = "a response that is not finished is broken off"]
 pub struct BodyWriter<'a> {
     output: &'a RefCell<Output>,

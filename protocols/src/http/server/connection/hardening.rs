@@ -2,39 +2,15 @@
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read, Write};
-use std::sync::Mutex;
 use std::time::Duration;
 
-use ::http::{HeaderValue, header};
+use ::http::{HeaderValue, Method, header};
 
 use super::*;
-use crate::http::server::testing::{Peer, serve, serve_observed, serve_with};
-use crate::http::server::{Answered, Observer};
-use crate::http::{Body, Config};
+use crate::http::server::testing::{Peer, serve, serve_with};
+use crate::http::{Body, Config, Response};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
-/// The statuses of all answers.
-fn statuses(peer: &Peer) -> Vec<String> {
-    let received = peer.received();
-    let heads = received.split("HTTP/1.1 ").skip(1);
-    heads.map(|head| head[..3].to_owned()).collect()
-}
-
-/// Reads nothing, and panics when it is dropped.
-struct PanicsAtTheEnd;
-
-impl Read for PanicsAtTheEnd {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Ok(0)
-    }
-}
-
-impl Drop for PanicsAtTheEnd {
-    fn drop(&mut self) {
-        panic!("a destructor that panics");
-    }
-}
 
 #[test]
 fn trailers_stay_with_their_request() {
@@ -62,7 +38,7 @@ fn a_wish_for_100_ends_with_its_request() {
     let expecting = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n0\r\n\r\n";
     let mut peer = Peer::new([expecting.to_owned() + "GET / HTTP/1.0\r\n\r\n"]);
     serve(&mut peer, &handler).expect("served");
-    assert_eq!(statuses(&peer), ["100", "200", "200"]);
+    assert_eq!(peer.statuses(), ["100", "200", "200"]);
 }
 
 #[test]
@@ -73,7 +49,7 @@ fn a_started_answer_opens_no_tunnel() {
     };
     let mut peer = Peer::new(["CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned() + GET]);
     let _ = serve_with(&mut peer, &Config::new().connect(true), &handler);
-    assert_eq!(statuses(&peer)[0], "500");
+    assert_eq!(peer.statuses()[0], "500");
 }
 
 #[test]
@@ -106,107 +82,7 @@ fn a_switch_is_a_101() {
     let mut peer =
         Peer::new(["GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n"]);
     serve(&mut peer, &handler).expect("served");
-    assert_eq!(statuses(&peer), ["500"]);
-}
-
-#[test]
-fn a_destructor_that_panics_adds_no_second_answer() {
-    let handler = |_: &mut Request<'_>| Response::bytes(Body::sized_reader(PanicsAtTheEnd, 0));
-    let mut peer = Peer::new([GET]);
-    let error = serve(&mut peer, &handler).expect_err("broken off");
-    assert!(matches!(error, ServeError::Unfinished), "{error:?}");
-    assert_eq!(peer.received(), "");
-}
-
-#[derive(Default)]
-struct Log {
-    answers: Mutex<Vec<(u16, u64, u64, SystemTime)>>,
-    panics: bool,
-}
-
-impl Observer for Log {
-    fn answered(&self, answered: &Answered<'_>) {
-        assert!(!self.panics, "an observer that panics");
-        let entry = (
-            answered.status().as_u16(),
-            answered.received(),
-            answered.sent(),
-            answered.time(),
-        );
-        self.answers.lock().expect("not poisoned").push(entry);
-    }
-}
-
-#[test]
-fn an_observer_that_panics_adds_no_second_answer() {
-    let log = Log {
-        panics: true,
-        ..Log::default()
-    };
-    let mut peer = Peer::new([GET]);
-    let end = catch_unwind(AssertUnwindSafe(|| {
-        serve_observed(&mut peer, &Config::new(), Some(&log), &|_: &mut Request<
-            '_,
-        >| {
-            StatusCode::OK
-        })
-    }));
-    assert_eq!(statuses(&peer), ["200"], "{end:?}");
-}
-
-#[test]
-fn an_observer_is_told_what_the_handler_read_and_answered() {
-    let handler = |request: &mut Request<'_>| match request.upgrades().next() {
-        Some(_) => Response::switch("a", drop),
-        None => Response::not_found(),
-    };
-    let log = Log::default();
-    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
-    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: a\r\n\r\n";
-    let mut peer = Peer::new([post.to_owned() + upgrade]);
-    serve_observed(&mut peer, &Config::new(), Some(&log), &handler).expect("served");
-    let told: Vec<_> = log
-        .answers
-        .into_inner()
-        .expect("whole")
-        .iter()
-        .map(|entry| (entry.0, entry.1, entry.2))
-        .collect();
-    assert_eq!(told, [(404, 0, 9), (101, 0, 0)]);
-}
-
-#[test]
-fn answers_before_one_that_breaks_off_are_sent() {
-    struct Fails;
-    impl Read for Fails {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::Other.into())
-        }
-    }
-    let handlers: [fn(&mut Request<'_>) -> Response; 3] = [
-        |_| Response::bytes(Body::from_reader(Fails)),
-        |request| {
-            drop(request.start_response(Response::new(StatusCode::OK)));
-            Response::text("never")
-        },
-        |request| {
-            drop(request.start_response(Response::new(StatusCode::OK)));
-            panic!("a handler that panics");
-        },
-    ];
-    for handler in handlers {
-        let first_then = |request: &mut Request<'_>| match request.path() {
-            "/" => Response::text("first"),
-            _ => handler(request),
-        };
-        let mut peer = Peer::new([GET.to_owned() + "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"]);
-        let error = serve(&mut peer, &first_then).expect_err("broken off");
-        assert!(
-            peer.received().contains("first"),
-            "{error}: {:?}",
-            peer.received()
-        );
-    }
+    assert_eq!(peer.statuses(), ["500"]);
 }
 
 #[test]
@@ -235,7 +111,7 @@ fn the_longest_times_are_no_panic() {
         StatusCode::OK
     };
     serve_with(&mut peer, &config, &handler).expect("served");
-    assert_eq!(statuses(&peer), ["200", "200", "200"]);
+    assert_eq!(peer.statuses(), ["200", "200", "200"]);
 }
 
 #[test]
@@ -465,9 +341,9 @@ fn what_follows_a_body_that_was_thrown_away_is_not_lost() {
         let end = serve(&mut peer, &handler);
         let kept = matches!(end, Ok(ConnectionEnd::PeerClosed));
         assert!(
-            !kept || statuses(&peer) == ["200", "204", "204"],
+            !kept || peer.statuses() == ["200", "204", "204"],
             "{size}: {end:?} {:?}",
-            statuses(&peer)
+            peer.statuses()
         );
     }
 }
@@ -485,5 +361,5 @@ fn what_is_thrown_away_is_limited_whatever_the_handler_allowed() {
     let mut peer = Peer::new([head.to_owned() + &body + "GET / HTTP/1.1\r\nHost: a\r\n\r\n"]);
     let end = serve(&mut peer, &handler).expect("served");
     assert_eq!(end, ConnectionEnd::ServerClosed);
-    assert_eq!(statuses(&peer), ["200"]);
+    assert_eq!(peer.statuses(), ["200"]);
 }

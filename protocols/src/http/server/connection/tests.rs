@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use ::http::{HeaderValue, header};
 
 use super::*;
 use crate::http::server::testing::{Peer, serve, serve_with};
-use crate::http::{BodyError, Config};
+use crate::http::{BodyError, Config, Response};
 
 /// Answers with method, path and body.
 fn echo(request: &mut Request<'_>) -> Result<String, BodyError> {
@@ -315,7 +316,8 @@ fn informational_answers_become_errors_of_the_server() {
     for status in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS] {
         let mut peer = Peer::new([get("/") + &get("/")]);
         serve(&mut peer, &|_: &mut Request<'_>| status).expect("served");
-        let answer = "HTTP/1.1 500 Internal Server Error\r\n{date}Content-Length: 0\r\n\r\n";
+        let answer = "HTTP/1.1 500 Internal Server Error\r\n{date}Content-Type: text/plain; charset=utf-8\r\n\
+            Content-Length: 14\r\n\r\ninternal error";
         assert_eq!(peer.received(), answer.repeat(2));
     }
 }

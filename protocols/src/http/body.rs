@@ -1,0 +1,253 @@
+//! What stands behind the head of a response.
+
+use std::error::Error;
+use std::fmt;
+use std::io::Read;
+
+use super::server::upgraded::Upgraded;
+
+/// The body of a [`Response`](super::Response): static bytes, which are never copied before they are sent, owned ones, or what a reader makes while
+/// it is sent.
+pub struct Body {
+    content: Content,
+}
+
+impl Body {
+    /// Makes a body without bytes.
+    #[inline]
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self {
+            content: Content::Static(b""),
+        }
+    }
+
+    /// Makes a body of all that `reader` gives. What each read gives is sent at once, as a chunk; to an HTTP/1.0 client the body's end
+    /// is the connection's.
+    ///
+    /// The head goes out with what the first read gives. If that fails, the answer is [`Response::internal_error`](super::Response::internal_error); if a later one
+    /// does, the connection ends inside the body.
+    ///
+    /// Costs 32 KiB while it is sent.
+    #[must_use]
+    pub fn from_reader(reader: impl Read + 'static) -> Self {
+        Self::of_source(Box::new(reader), None)
+    }
+
+    /// Makes a body of the next `length` bytes that `reader` gives, with a `Content-Length`.
+    ///
+    /// A reader that gives fewer bytes has failed; see [`Body::from_reader`] for what happens then and for the cost.
+    #[must_use]
+    pub fn sized_reader(reader: impl Read + 'static, length: u64) -> Self {
+        Self::of_source(Box::new(reader), Some(length))
+    }
+
+    pub(super) fn streamed(streamed: Streamed) -> Self {
+        let content = Content::Streamed(streamed);
+        Self { content }
+    }
+
+    /// Makes a body that the peer gets, with the error that is told on this side.
+    pub(super) fn failed(body: impl Into<Self>, error: Box<dyn Error + Send + Sync>) -> Self {
+        let body = body.into();
+        let content = Content::Failed(Box::new(Failed { body, error }));
+        Self { content }
+    }
+
+    fn of_source(reader: Box<dyn Read>, length: Option<u64>) -> Self {
+        Self::streamed(Streamed::Reader(Box::new(Source { reader, length })))
+    }
+
+    /// Returns the bytes, if they are in memory.
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Owned(bytes) => Some(bytes),
+            Content::Static(bytes) => Some(bytes),
+            Content::Failed(failed) => failed.body.as_bytes(),
+            Content::Streamed(_) => None,
+        }
+    }
+
+    /// Returns the number of bytes, if it is known.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> Option<u64> {
+        match &self.content {
+            Content::Streamed(Streamed::Reader(source)) => source.length,
+            Content::Failed(failed) => failed.body.len(),
+            _ => self.as_bytes().map(|bytes| bytes.len() as u64),
+        }
+    }
+
+    /// Returns whether it is known that there are no bytes.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+
+    /// Takes another body in the place of this one, but keeps the error.
+    #[inline]
+    pub(super) fn replace(&mut self, body: Self) {
+        match &mut self.content {
+            Content::Failed(failed) => failed.body = body,
+            _ => *self = body,
+        }
+    }
+
+    /// Returns what went wrong, if the body was made because of that.
+    pub(super) fn error(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.content {
+            Content::Failed(failed) => Some(&*failed.error),
+            _ => None,
+        }
+    }
+
+    /// Takes what must be done for the body, and leaves it empty; none for a body in memory.
+    pub(super) fn take_streamed(&mut self) -> Option<Streamed> {
+        match &mut self.content {
+            Content::Failed(failed) => failed.body.take_streamed(),
+            Content::Streamed(_) => match std::mem::take(&mut self.content) {
+                Content::Streamed(streamed) => Some(streamed),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// What stands behind the head of a response.
+enum Content {
+    Owned(Vec<u8>),
+    Static(&'static [u8]),
+    Failed(Box<Failed>),
+    Streamed(Streamed),
+}
+
+/// The body of an answer that an error made.
+struct Failed {
+    body: Body,
+    error: Box<dyn Error + Send + Sync>,
+}
+
+/// What the server does behind the head of a response whose body is not in memory.
+pub(super) enum Streamed {
+    Reader(Box<Source>),
+    /// The connection is handed over.
+    Switch(Box<dyn FnOnce(Upgraded)>),
+    /// The handler has done it.
+    Sent,
+}
+
+/// Where the bytes of a body come from.
+pub(super) struct Source {
+    pub(super) reader: Box<dyn Read>,
+    pub(super) length: Option<u64>,
+}
+
+impl fmt::Debug for Body {
+    /// Prints the length only: bodies are long and may be secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Body")
+            .field("bytes", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Static(b"")
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<()> for Body {
+    fn from((): ()) -> Self {
+        Self::empty()
+    }
+}
+
+impl From<&'static str> for Body {
+    #[inline]
+    fn from(text: &'static str) -> Self {
+        Self::from(text.as_bytes())
+    }
+}
+
+impl From<&'static [u8]> for Body {
+    #[inline]
+    fn from(bytes: &'static [u8]) -> Self {
+        Self {
+            content: Content::Static(bytes),
+        }
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Body {
+    #[inline]
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Self::from(&bytes[..])
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::from(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            content: Content::Owned(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn static_bodies_are_not_copied() {
+        static TEXT: &str = "static";
+        assert_eq!(
+            Body::from(TEXT).as_bytes().map(<[u8]>::as_ptr),
+            Some(TEXT.as_ptr())
+        );
+        let owned = vec![1, 2, 3];
+        let address = owned.as_ptr();
+        assert_eq!(
+            Body::from(owned).as_bytes().map(<[u8]>::as_ptr),
+            Some(address)
+        );
+    }
+
+    #[test]
+    fn the_length_is_told_where_it_is_known() {
+        let of = |body: Body| (body.len(), body.is_empty());
+        assert_eq!(of(Body::empty()), (Some(0), true));
+        assert_eq!(of(Body::from(vec![0; 3])), (Some(3), false));
+        assert_eq!(of(Body::from_reader(&b"abc"[..])), (None, false));
+        assert_eq!(of(Body::sized_reader(&b"abc"[..], 2)), (Some(2), false));
+        assert_eq!(of(Body::failed("ab", "why".into())), (Some(2), false));
+    }
+
+    #[test]
+    fn an_error_stays_with_the_body_that_takes_its_place() {
+        let mut body = Body::failed("text", "why".into());
+        body.replace(Body::sized_reader(&b"abc"[..], 3));
+        assert_eq!((body.as_bytes(), body.len()), (None, Some(3)));
+        assert!(body.take_streamed().is_some() && body.take_streamed().is_none());
+        assert_eq!(body.as_bytes(), Some(&b""[..]));
+        assert_eq!(body.error().map(ToString::to_string), Some("why".into()));
+    }
+}
