@@ -72,6 +72,29 @@ fn assert_three_calls(example: &str, message: &[u8], answer_end: &[u8]) {
         (EXCHANGES - 11, 3 * (EXCHANGES - 11)),
         "{lines:#?}"
     );
+    // A wait with a timeout costs the system two readings of its clock more.
+    let timed = lines.iter().filter(|line| line.contains("tv_sec=")).count();
+    assert_eq!(timed, 0, "{lines:#?}");
+}
+
+/// A timer that ends waits is one descriptor more, and waits with timeouts do as well.
+#[test]
+fn timeouts_need_no_descriptor_of_their_own() {
+    let _watchdog = Watchdog::new("no timerfd");
+    let mut server = Traced::start_with("hello_http", |strace| {
+        strace.args(["-e", "inject=timerfd_create:error=EMFILE"]);
+    });
+    let mut stream = TcpStream::connect(server.example.address).unwrap();
+    for _ in 0..2 {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        assert_ne!(stream.read(&mut [0; 1024]).unwrap(), 0);
+    }
+    server.end();
+    let calls = server.trace.lines();
+    let with_timeout = |line: &String| line.contains(" epoll_pwait2(") && line.contains("{tv_sec=");
+    assert!(calls.iter().any(with_timeout), "{calls:#?}");
 }
 
 fn is_wait(call: &str) -> bool {

@@ -57,6 +57,74 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
     });
 }
 
+/// From 100 ms on the system's alarm ends the hub's waits. It is set for the first deadline, and must be moved for those that come
+/// later and are due earlier.
+#[test]
+fn long_sleeps_end_in_order_whichever_begins_first() {
+    on_a_hub("long", || {
+        let start = Instant::now();
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let asked = [600, 250, 400, 120, 40, 250, 99, 101];
+        let sleepers: Vec<_> = asked
+            .iter()
+            .map(|&milliseconds| {
+                let order = Rc::clone(&order);
+                let sleeper = spawn(move || {
+                    let deadline = Instant::now() + Duration::from_millis(milliseconds);
+                    sleep_until(deadline);
+                    assert!(Instant::now() >= deadline);
+                    order.borrow_mut().push(deadline);
+                });
+                // The hub waits with what it has so far.
+                sleep(Duration::from_millis(1));
+                sleeper
+            })
+            .collect();
+        for sleeper in sleepers {
+            sleeper.join().unwrap();
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(order.borrow().is_sorted(), "{:?}", order.borrow());
+    });
+}
+
+/// A timeout that is pushed back again and again leaves the alarm where it is; what goes off too early must end no wait.
+#[test]
+fn an_alarm_that_goes_off_early_ends_no_wait() {
+    on_a_hub("pushed back", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let reader = spawn(move || {
+            server
+                .set_read_timeout(Some(Duration::from_millis(150)))
+                .unwrap();
+            let mut count = 0;
+            loop {
+                match server.read(&mut [0; 8]) {
+                    Ok(1..) => count += 1,
+                    Ok(0) => panic!("the client lives on"),
+                    Err(error) => {
+                        let is_timeout = matches!(
+                            error.kind(),
+                            std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock
+                        );
+                        assert!(is_timeout, "{error}");
+                        return count;
+                    }
+                }
+            }
+        });
+        for _ in 0..8 {
+            client.write_all(b"x").unwrap();
+            sleep(Duration::from_millis(50));
+        }
+        let start = Instant::now();
+        assert_eq!(reader.join().unwrap(), 8);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    });
+}
+
 #[test]
 fn deadlines_at_the_edges() {
     on_a_hub("edges", || {

@@ -43,7 +43,7 @@ mod sync_facade;
 pub(crate) mod timers;
 pub(crate) mod waker;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
 use std::time::Duration;
 
@@ -69,6 +69,8 @@ const POLL_NANOSECONDS: u64 = 500_000;
 const MESSAGES_KEPT: usize = 1024;
 /// I/O operations that a fiber may complete without waiting before it has to let others run.
 const OPERATION_BUDGET: u32 = 128;
+/// Timers from here on are mostly timeouts that others push back before they are due: one alarm serves thousands of waits.
+const ALARM_MIN: Duration = Duration::from_millis(100);
 /// So many bytes moved count as one more operation.
 const BYTES_AN_OPERATION: usize = 4096;
 
@@ -89,6 +91,8 @@ pub(crate) struct Hub {
     pub(crate) sources: Slab<Source>,
     pub(crate) sources_used: Cell<usize>,
     driver: RefCell<Option<Box<dyn Driver>>>,
+    /// When the driver's alarm goes off; [`NEVER`] if it is not set.
+    alarm: Cell<u64>,
     reports_peer_shutdown: Cell<bool>,
     /// [`NEVER`] stands for a time after the last glance, when the hub waited.
     last_poll: Cell<u64>,
@@ -134,6 +138,7 @@ impl Hub {
             sources: Slab::new(),
             sources_used: Cell::new(0),
             driver: RefCell::new(None),
+            alarm: Cell::new(NEVER),
             reports_peer_shutdown: Cell::new(false),
             last_poll: Cell::new(0),
             clock: Clock::new(),
@@ -187,6 +192,7 @@ impl Hub {
             .set(driver.reports_peer_shutdown());
         hub.epoch.set(hub.remote.open(driver.notifier()));
         hub.driver.replace(Some(driver));
+        hub.alarm.set(NEVER);
         hub.is_main_thread.set(current::is_main_thread());
         let root = hub.slots.take();
         root.serial.set(hub.take_serial());
@@ -380,13 +386,19 @@ impl Hub {
             return;
         }
         let mut timeout = None;
-        if let Some(earliest) = self.timers.earliest() {
+        if let Some(earliest) = self.timers.earliest()
+            && earliest < self.alarm.get()
+        {
             let now = self.clock.now();
             if earliest <= now {
                 self.fire_timers(now);
                 return;
             }
-            timeout = Some(Duration::from_nanos(earliest - now));
+            let left = Duration::from_nanos(earliest - now);
+            match left >= ALARM_MIN && self.driver().set_alarm(left) {
+                true => self.alarm.set(earliest),
+                false => timeout = Some(left),
+            }
         }
         if !self.remote.inbox.may_park() {
             return;
@@ -404,14 +416,20 @@ impl Hub {
         self.resumes_left.set(GLANCE_RESUMES - 1);
         self.glances_left.set(POLL_GLANCES - 1);
         self.last_poll.set(NEVER);
-        let mut driver = self.driver.borrow_mut();
-        let driver = driver
-            .as_mut()
-            .expect("invariant: a hub in use has a driver");
-        if let Err(error) = driver.wait(timeout, &mut |event| self.dispatch(event)) {
+        match (self.driver()).wait(timeout, &mut |event| self.dispatch(event)) {
+            Ok(false) => {}
+            Ok(true) => self.alarm.set(NEVER),
             // epoll and kqueue fail only for arguments that are wrong for good: going on would spin.
-            panic!("kapok: the hub cannot wait for events: {error}");
+            Err(error) => panic!("kapok: the hub cannot wait for events: {error}"),
         }
+    }
+
+    fn driver(&self) -> RefMut<'_, dyn Driver> {
+        RefMut::map(self.driver.borrow_mut(), |driver| {
+            driver
+                .as_deref_mut()
+                .expect("invariant: a hub in use has a driver")
+        })
     }
 
     /// Wakes those whose unwinding was put off, when nobody unwinds any more. Returns whether there were any.

@@ -9,8 +9,12 @@ use std::time::Duration;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
-use super::{Driver, Event, NOTIFY_TOKEN, Notify};
+use super::{ALARM_TOKEN, Driver, Event, NOTIFY_TOKEN, Notify};
 
 /// Events taken in one wait. A full buffer only means that the next wait returns at once.
 const EVENTS: usize = 1024;
@@ -19,6 +23,8 @@ pub(super) struct EpollDriver {
     epoll: OwnedFd,
     events: Vec<libc::epoll_event>,
     notifier: Arc<EventFd>,
+    /// Made for the first alarm, so that a hub without long timeouts has none.
+    alarm: Option<OwnedFd>,
     /// Whether the kernel waits to the nanosecond. Without it waits with a timeout last up to a millisecond longer.
     has_nanoseconds: bool,
 }
@@ -41,8 +47,21 @@ impl EpollDriver {
             epoll,
             events: Vec::with_capacity(EVENTS),
             notifier,
+            alarm: None,
             has_nanoseconds: true,
         })
+    }
+
+    fn make_alarm(&self) -> io::Result<OwnedFd> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let alarm = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        // Edge-triggered, so that it need not be read either.
+        let (data, interest) = (
+            EventData::new_u64(ALARM_TOKEN),
+            EventFlags::IN | EventFlags::ET,
+        );
+        epoll::add(&self.epoll, &alarm, data, interest)?;
+        Ok(alarm)
     }
 
     /// Waits once, with its events in `self.events`.
@@ -138,11 +157,17 @@ impl Driver for EpollDriver {
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, report: &mut dyn FnMut(Event)) -> io::Result<()> {
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        report: &mut dyn FnMut(Event),
+    ) -> io::Result<bool> {
         self.wait_once(timeout)?;
+        let mut is_alarmed = false;
         for event in &self.events {
             let (token, flags) = (event.u64, EventFlags::from_bits_retain(event.events));
-            if token == NOTIFY_TOKEN {
+            if token >= NOTIFY_TOKEN {
+                is_alarmed |= token == ALARM_TOKEN;
                 continue;
             }
             let closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
@@ -154,7 +179,22 @@ impl Driver for EpollDriver {
                 hides_rest: closed || urgent,
             });
         }
-        Ok(())
+        Ok(is_alarmed)
+    }
+
+    fn set_alarm(&mut self, after: Duration) -> bool {
+        if self.alarm.is_none() {
+            // Without a descriptor to spare the timeouts of waits do as well.
+            self.alarm = self.make_alarm().ok();
+        }
+        let (Some(alarm), Ok(after)) = (&self.alarm, Timespec::try_from(after)) else {
+            return false;
+        };
+        let time = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: after,
+        };
+        timerfd_settime(alarm, TimerfdTimerFlags::empty(), &time).is_ok()
     }
 
     fn notifier(&self) -> Arc<dyn Notify> {

@@ -22,8 +22,17 @@ pub(crate) trait Driver {
     /// Reports it no more.
     fn remove(&self, descriptor: BorrowedFd<'_>);
 
-    /// Waits for events, a notification or the timeout, whichever comes first, and hands each event on. May return early.
-    fn wait(&mut self, timeout: Option<Duration>, report: &mut dyn FnMut(Event)) -> io::Result<()>;
+    /// Waits for events, a notification, the alarm or the timeout, whichever comes first, and hands each event on. May return early.
+    /// Returns whether the alarm went off.
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        report: &mut dyn FnMut(Event),
+    ) -> io::Result<bool>;
+
+    /// Sets the one alarm, or moves it: some wait will end `after` this time. Waits need no timeout then, which costs the system two
+    /// readings of its clock each. Returns whether it is set.
+    fn set_alarm(&mut self, after: Duration) -> bool;
 
     fn notifier(&self) -> Arc<dyn Notify>;
 
@@ -46,8 +55,10 @@ pub(crate) struct Event {
     pub(crate) hides_rest: bool,
 }
 
-/// No source has this token.
-const NOTIFY_TOKEN: u64 = u64::MAX - 1;
+/// No source has these tokens, or a greater one.
+const NOTIFY_TOKEN: u64 = u64::MAX - 2;
+#[cfg(target_os = "linux")]
+const ALARM_TOKEN: u64 = u64::MAX - 1;
 
 pub(crate) fn new_driver() -> io::Result<Box<dyn Driver>> {
     #[cfg(target_os = "linux")]

@@ -50,7 +50,11 @@ impl Driver for PollingDriver {
         let _ = self.poller.delete(descriptor);
     }
 
-    fn wait(&mut self, timeout: Option<Duration>, report: &mut dyn FnMut(Event)) -> io::Result<()> {
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        report: &mut dyn FnMut(Event),
+    ) -> io::Result<bool> {
         self.events.clear();
         self.poller.wait(&mut self.events, timeout)?;
         for event in self.events.iter() {
@@ -62,7 +66,11 @@ impl Driver for PollingDriver {
                 hides_rest: closed,
             });
         }
-        Ok(())
+        Ok(false)
+    }
+
+    fn set_alarm(&mut self, _: Duration) -> bool {
+        false
     }
 
     fn notifier(&self) -> Arc<dyn Notify> {
