@@ -1,5 +1,6 @@
 //! What stands behind the head of a response.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io::Read;
@@ -43,19 +44,34 @@ impl Body {
     }
 
     pub(super) fn streamed(streamed: Streamed) -> Self {
-        let content = Content::Streamed(streamed);
+        Self::rare(Rare {
+            streamed: Some(streamed),
+            bytes: Cow::Borrowed(b""),
+            error: None,
+        })
+    }
+
+    fn rare(rare: Rare) -> Self {
+        let content = Content::Rare(Box::new(rare));
         Self { content }
     }
 
-    /// Makes a body that the peer gets, with the error that is told on this side.
-    pub(super) fn failed(body: impl Into<Self>, error: Box<dyn Error + Send + Sync>) -> Self {
-        let body = body.into();
-        let content = Content::Failed(Box::new(Failed { body, error }));
-        Self { content }
+    /// Adds an error that is told on this side.
+    pub(super) fn with_error(self, error: Box<dyn Error + Send + Sync>) -> Self {
+        let (streamed, bytes) = match self.content {
+            Content::Static(bytes) => (None, Cow::Borrowed(bytes)),
+            Content::Owned(bytes) => (None, Cow::Owned(bytes)),
+            Content::Rare(rare) => (rare.streamed, rare.bytes),
+        };
+        Self::rare(Rare {
+            streamed,
+            bytes,
+            error: Some(error),
+        })
     }
 
     fn of_source(reader: Box<dyn Read>, length: Option<u64>) -> Self {
-        Self::streamed(Streamed::Reader(Box::new(Source { reader, length })))
+        Self::streamed(Streamed::Reader(Source { reader, length }))
     }
 
     /// Returns the bytes, if they are in memory.
@@ -63,10 +79,9 @@ impl Body {
     #[must_use]
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match &self.content {
-            Content::Owned(bytes) => Some(bytes),
             Content::Static(bytes) => Some(bytes),
-            Content::Failed(failed) => failed.body.as_bytes(),
-            Content::Streamed(_) => None,
+            Content::Owned(bytes) => Some(bytes),
+            Content::Rare(rare) => rare.as_bytes(),
         }
     }
 
@@ -75,9 +90,9 @@ impl Body {
     #[must_use]
     pub fn len(&self) -> Option<u64> {
         match &self.content {
-            Content::Streamed(Streamed::Reader(source)) => source.length,
-            Content::Failed(failed) => failed.body.len(),
-            _ => self.as_bytes().map(|bytes| bytes.len() as u64),
+            Content::Static(bytes) => Some(bytes.len() as u64),
+            Content::Owned(bytes) => Some(bytes.len() as u64),
+            Content::Rare(rare) => rare.len(),
         }
     }
 
@@ -91,16 +106,20 @@ impl Body {
     /// Takes another body in the place of this one, but keeps the error.
     #[inline]
     pub(super) fn replace(&mut self, body: Self) {
-        match &mut self.content {
-            Content::Failed(failed) => failed.body = body,
-            _ => *self = body,
-        }
+        let error = match &mut self.content {
+            Content::Rare(rare) => rare.error.take(),
+            _ => None,
+        };
+        *self = match error {
+            Some(error) => body.with_error(error),
+            None => body,
+        };
     }
 
     /// Returns what went wrong, if the body was made because of that.
     pub(super) fn error(&self) -> Option<&(dyn Error + 'static)> {
         match &self.content {
-            Content::Failed(failed) => Some(&*failed.error),
+            Content::Rare(rare) => rare.error.as_deref().map(|error| error as _),
             _ => None,
         }
     }
@@ -108,33 +127,47 @@ impl Body {
     /// Takes what must be done for the body, and leaves it empty; none for a body in memory.
     pub(super) fn take_streamed(&mut self) -> Option<Streamed> {
         match &mut self.content {
-            Content::Failed(failed) => failed.body.take_streamed(),
-            Content::Streamed(_) => match std::mem::take(&mut self.content) {
-                Content::Streamed(streamed) => Some(streamed),
-                _ => None,
-            },
+            Content::Rare(rare) => rare.streamed.take(),
             _ => None,
         }
     }
 }
 
-/// What stands behind the head of a response.
+/// What stands behind the head of a response. Of few kinds, so that a response is dropped without a call.
 enum Content {
-    Owned(Vec<u8>),
     Static(&'static [u8]),
-    Failed(Box<Failed>),
-    Streamed(Streamed),
+    Owned(Vec<u8>),
+    Rare(Box<Rare>),
 }
 
-/// The body of an answer that an error made.
-struct Failed {
-    body: Body,
-    error: Box<dyn Error + Send + Sync>,
+/// What few responses have.
+struct Rare {
+    streamed: Option<Streamed>,
+    /// The body, unless it is streamed.
+    bytes: Cow<'static, [u8]>,
+    error: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Rare {
+    fn as_bytes(&self) -> Option<&[u8]> {
+        match self.streamed {
+            Some(_) => None,
+            None => Some(&self.bytes),
+        }
+    }
+
+    fn len(&self) -> Option<u64> {
+        match &self.streamed {
+            Some(Streamed::Reader(source)) => source.length,
+            Some(_) => None,
+            None => Some(self.bytes.len() as u64),
+        }
+    }
 }
 
 /// What the server does behind the head of a response whose body is not in memory.
 pub(super) enum Streamed {
-    Reader(Box<Source>),
+    Reader(Source),
     /// The connection is handed over.
     Switch(Box<dyn FnOnce(Upgraded)>),
     /// The handler has done it.
@@ -154,12 +187,6 @@ impl fmt::Debug for Body {
             .debug_struct("Body")
             .field("bytes", &self.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl Default for Content {
-    fn default() -> Self {
-        Self::Static(b"")
     }
 }
 
@@ -238,12 +265,15 @@ mod tests {
         assert_eq!(of(Body::from(vec![0; 3])), (Some(3), false));
         assert_eq!(of(Body::from_reader(&b"abc"[..])), (None, false));
         assert_eq!(of(Body::sized_reader(&b"abc"[..], 2)), (Some(2), false));
-        assert_eq!(of(Body::failed("ab", "why".into())), (Some(2), false));
+        assert_eq!(
+            of(Body::from("ab").with_error("why".into())),
+            (Some(2), false)
+        );
     }
 
     #[test]
     fn an_error_stays_with_the_body_that_takes_its_place() {
-        let mut body = Body::failed("text", "why".into());
+        let mut body = Body::from("text").with_error("why".into());
         body.replace(Body::sized_reader(&b"abc"[..], 3));
         assert_eq!((body.as_bytes(), body.len()), (None, Some(3)));
         assert!(body.take_streamed().is_some() && body.take_streamed().is_none());

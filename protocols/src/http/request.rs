@@ -359,7 +359,7 @@ impl Request<'_> {
             },
         };
         let mut started = output.borrow_mut();
-        started.start(&response, response.declared_length(), requested);
+        started.start(link, &response, response.declared_length(), requested);
         // The peer may wait for it before it sends more of the body. After a 100, which it waited for, the head goes with the first
         // piece of the body: haproxy loses a head that comes right behind a 100.
         if !self.incoming.body.is_ended() && !is_continued {

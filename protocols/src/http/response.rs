@@ -118,7 +118,7 @@ impl Response {
     /// ```
     #[must_use]
     pub fn internal_error(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::text(Body::failed("internal error", error.into()))
+        Self::text(Body::from("internal error").with_error(error.into()))
             .with_status(StatusCode::INTERNAL_SERVER_ERROR)
     }
 

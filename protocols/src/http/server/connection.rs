@@ -203,7 +203,7 @@ impl<'a> Connection<'a> {
     fn answer_all<H: Handler + ?Sized>(&mut self, handler: &H) -> Result<(), Stop> {
         let config = self.link.config;
         loop {
-            self.output.get_mut().date.at((self.link.clock)());
+            (self.link.heads.borrow_mut()).set_time((self.link.clock)());
             for _ in 0..config.pipelined_max {
                 let unused = self.input.unused();
                 if unused.is_empty() {

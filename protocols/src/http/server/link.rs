@@ -1,12 +1,13 @@
 //! What a connection is served over, and how long the peer may take.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::observer::Observer;
 use crate::http::config::Config;
+use crate::http::wire::HeadCache;
 use crate::net::Connection;
 
 /// A [`Connection`] whose type is forgotten, so that requests and bodies need not name it.
@@ -14,7 +15,8 @@ pub(crate) trait AnyConnection {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes, and flushes if all of it was taken: one call does the common case.
+    fn write_through(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
     fn flush(&self) -> io::Result<()>;
     fn limit_read(&self, timeout: Option<Duration>);
     fn limit_write(&self, timeout: Option<Duration>);
@@ -39,8 +41,16 @@ impl<C: Connection> AnyConnection for C {
         self.shared().write(bytes)
     }
 
-    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared().write_vectored(buffers)
+    fn write_through(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut stream = self.shared();
+        let count = match buffers {
+            [single] => stream.write(single)?,
+            several => stream.write_vectored(several)?,
+        };
+        if count >= buffers.iter().map(|buffer| buffer.len()).sum() {
+            retry(|| stream.flush())?;
+        }
+        Ok(count)
     }
 
     fn flush(&self) -> io::Result<()> {
@@ -90,6 +100,7 @@ pub(crate) struct Link<'a> {
     pub(crate) observer: Option<&'a dyn Observer>,
     /// The server stops: the next answer is the last.
     pub(crate) is_stopping: &'a Cell<bool>,
+    pub(crate) heads: &'a RefCell<HeadCache>,
     pub(crate) clock: fn() -> SystemTime,
 }
 
@@ -100,12 +111,10 @@ impl Link<'_> {
         let mut is_slow = false;
         let result = loop {
             let left: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-            let written = match &*buffers {
-                [] => break Ok(()),
-                [single] => self.stream.write(single),
-                several => self.stream.write_vectored(several),
-            };
-            match written {
+            if buffers.is_empty() {
+                break Ok(());
+            }
+            match self.stream.write_through(buffers) {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 // A stream that claims more than there was is broken, but must not break us.
                 Ok(count) => IoSlice::advance_slices(&mut buffers, count.min(left)),
@@ -123,7 +132,7 @@ impl Link<'_> {
         if is_slow {
             self.stream.set_write_deadline(None);
         }
-        result.and_then(|()| self.stream.flush())
+        result
     }
 
     /// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
@@ -165,9 +174,9 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-fn retry(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
-        match read() {
+        match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }

@@ -1,6 +1,6 @@
 //! The server side: a fiber for each connection.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::http::config::Config;
 use crate::http::error::{ConnectionEnd, ServeError};
+use crate::http::wire::HeadCache;
 use crate::net::{Connection, Listener, TcpListener, ToSocketAddrs};
 use crate::{HubHandle, Hubs, HubsError, Running, is_cancel, switchpoint};
 
@@ -83,6 +84,7 @@ where
         config,
         observer: None,
         is_stopping: &Cell::new(false),
+        heads: &RefCell::new(HeadCache::new()),
         clock: link::rough_time,
     };
     connection::serve(Rc::clone(&open), link, handler)
@@ -198,6 +200,7 @@ impl Server {
             server: self.clone(),
             handler,
             open: OpenConnections::default(),
+            heads: RefCell::new(HeadCache::new()),
         });
         let result = loop {
             let has_ended = || listener.has_ended();
@@ -312,6 +315,7 @@ struct Shared<H> {
     server: Server,
     handler: H,
     open: OpenConnections,
+    heads: RefCell<HeadCache>,
 }
 
 impl<H: Handler> Shared<H> {
@@ -324,6 +328,7 @@ impl<H: Handler> Shared<H> {
             config: &self.server.config,
             observer,
             is_stopping: &self.open.is_stopping,
+            heads: &self.heads,
             clock: link::rough_time,
         };
         let Some(observer) = observer else {

@@ -8,16 +8,12 @@ use super::input::RETAINED_BYTES;
 use super::link::Link;
 use crate::http::body::Source;
 use crate::http::response::Response;
-use crate::http::wire::{
-    Coding, DateLine, HeadRepeater, Persistence, Requested, encode_informational, encode_switch,
-};
+use crate::http::wire::{Coding, Persistence, Requested, encode_informational, encode_switch};
 
 /// What goes to the peer, in order; one for all answers of a connection.
 #[derive(Debug)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    heads: HeadRepeater,
-    pub(super) date: DateLine,
     progress: Progress,
     /// Of the answer that was added last.
     status: StatusCode,
@@ -48,8 +44,6 @@ impl Output {
     pub(super) fn new() -> Self {
         Self {
             bytes: Vec::new(),
-            heads: HeadRepeater::default(),
-            date: DateLine::new(),
             progress: Progress::Nothing,
             status: StatusCode::OK,
             sent: 0,
@@ -113,9 +107,7 @@ impl Output {
     ) -> io::Result<Persistence> {
         (self.status, self.sent) = (response.status(), body.len() as u64);
         if body.len() < COPIED_BYTES_MAX
-            && self
-                .heads
-                .repeat(&mut self.bytes, response, body.len(), requested)
+            && (link.heads.borrow()).repeat(&mut self.bytes, response, self.sent, requested)
         {
             self.bytes.extend_from_slice(body);
             return Ok(requested.persistence);
@@ -133,7 +125,7 @@ impl Output {
         requested: Requested<'_>,
     ) -> io::Result<Persistence> {
         let length = Some(body.len() as u64);
-        let (coding, persistence) = self.push_head(response, length, requested);
+        let (coding, persistence) = self.push_head(link, response, length, requested);
         if coding == Coding::Omit {
             self.sent = 0;
         } else if body.len() < COPIED_BYTES_MAX {
@@ -146,13 +138,12 @@ impl Output {
 
     fn push_head(
         &mut self,
+        link: &Link<'_>,
         response: &Response,
         length: Option<u64>,
         requested: Requested<'_>,
     ) -> (Coding, Persistence) {
-        let date_line = self.date.current();
-        self.heads
-            .encode(&mut self.bytes, response, length, requested, date_line)
+        (link.heads.borrow_mut()).encode(&mut self.bytes, response, length, requested)
     }
 
     /// Adds a response whose body its reader makes. After an error of the reader [`Self::take_back`] tells what can be done.
@@ -163,7 +154,7 @@ impl Output {
         mut source: Source,
         requested: Requested<'_>,
     ) -> Result<Persistence, StreamError> {
-        self.start(response, source.length, requested);
+        self.start(link, response, source.length, requested);
         if let Progress::Started { coding, left, .. } = self.progress
             && coding != Coding::Omit
         {
@@ -191,13 +182,14 @@ impl Output {
     /// Begins a response whose body is written piece by piece; a declared length must be kept.
     pub(crate) fn start(
         &mut self,
+        link: &Link<'_>,
         response: &Response,
         length: Option<u64>,
         requested: Requested<'_>,
     ) {
         (self.status, self.sent) = (response.status(), 0);
         self.started_at = Some(self.bytes.len());
-        let (coding, persistence) = self.push_head(response, length, requested);
+        let (coding, persistence) = self.push_head(link, response, length, requested);
         self.progress = Progress::Started {
             coding,
             left: length.filter(|_| coding != Coding::Omit),
@@ -273,7 +265,6 @@ impl Output {
     pub(super) fn take_back(&mut self) -> bool {
         if let Some(start) = self.started_at.take() {
             self.bytes.truncate(start);
-            self.heads.forget();
             self.progress = Progress::Nothing;
         }
         self.is_ready()
@@ -290,9 +281,9 @@ impl Output {
     }
 
     /// Adds the head of the response that hands the connection over.
-    pub(super) fn push_switch(&mut self, response: &Response) {
+    pub(super) fn push_switch(&mut self, link: &Link<'_>, response: &Response) {
         (self.status, self.sent) = (response.status(), 0);
-        encode_switch(&mut self.bytes, response, self.date.current());
+        encode_switch(&mut self.bytes, response, link.heads.borrow().date_line());
     }
 
     /// Writes all that is to be written.
@@ -322,7 +313,6 @@ impl Output {
         self.is_broken = false;
         self.bytes.clear();
         self.started_at = None;
-        self.heads.forget();
         if self.bytes.capacity() > RETAINED_BYTES {
             self.bytes = Vec::new();
         }

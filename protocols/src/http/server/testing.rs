@@ -12,6 +12,7 @@ use super::link::{AnyConnection, Link};
 use super::observer::Observer;
 use super::open::Open;
 use super::{ConnectionEnd, Handler, connection};
+use crate::http::wire::HeadCache;
 use crate::http::{Config, ServeError};
 
 /// A peer that sends prepared pieces, one a read, and keeps each write apart.
@@ -191,6 +192,7 @@ pub(crate) fn serve_observed(
         config,
         observer,
         is_stopping: &Cell::new(false),
+        heads: &RefCell::new(HeadCache::new()),
         clock,
     };
     connection::serve(Rc::clone(&open), link, handler)

@@ -28,14 +28,22 @@ impl DateLine {
     /// Returns the line for `now`. A time before 1970 counts as 1970, one after 9999 as the last second of 9999.
     #[inline]
     pub(crate) fn at(&mut self, now: SystemTime) -> &[u8; DATE_LINE_BYTES] {
+        self.advance(now);
+        &self.line
+    }
+
+    /// Makes the line for `now` and returns whether it is another.
+    #[inline]
+    pub(crate) fn advance(&mut self, now: SystemTime) -> bool {
         let second = now
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        if second != self.second {
+        let is_another = second != self.second;
+        if is_another {
             self.second = second;
             self.write(second.min(LAST_SECOND));
         }
-        &self.line
+        is_another
     }
 
     /// Returns the line as it was made last.

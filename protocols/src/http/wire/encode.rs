@@ -141,85 +141,6 @@ pub(crate) fn encode_switch(
     output.extend_from_slice(b"\r\n");
 }
 
-/// Encodes heads that differ from the one before in nothing but the length by copying that one.
-///
-/// In a batch of answers this is the common case. The copy is taken from the batch itself, so that an idle connection keeps
-/// nothing for it.
-#[derive(Debug, Default)]
-pub(crate) struct HeadRepeater {
-    status: StatusCode,
-    content_type: &'static str,
-    /// Where the last plain head begins in the output.
-    start: usize,
-    /// Where the digits of its length begin, or 0 if the output has no plain head.
-    end: usize,
-}
-
-impl HeadRepeater {
-    /// Must be called when `output` was emptied.
-    #[inline]
-    pub(crate) fn forget(&mut self) {
-        self.end = 0;
-    }
-
-    /// Appends the head of `response` if it differs from the last plain one in nothing but the length, and returns whether.
-    ///
-    /// The body must follow, and `persistence` holds for the connection.
-    #[inline]
-    pub(crate) fn repeat(
-        &self,
-        output: &mut Vec<u8>,
-        response: &Response,
-        length: usize,
-        requested: Requested<'_>,
-    ) -> bool {
-        // The text is static: if it stands at the same place it is the same.
-        let is_same = self.end > 0
-            && self.status == response.status()
-            && std::ptr::eq(self.content_type, response.content_type())
-            && is_plain(response, requested);
-        if is_same {
-            output.extend_from_within(self.start..self.end);
-            encode_digits(output, length as u64);
-            output.extend_from_slice(b"\r\n");
-        }
-        is_same
-    }
-
-    /// Does what [`encode_head`] does, and takes note of a plain head.
-    pub(crate) fn encode(
-        &mut self,
-        output: &mut Vec<u8>,
-        response: &Response,
-        length: Option<u64>,
-        requested: Requested<'_>,
-        date_line: &[u8; DATE_LINE_BYTES],
-    ) -> (Coding, Persistence) {
-        let start = output.len();
-        let result = encode_head(output, response, length, requested, date_line);
-        if let (Coding::Plain, Some(length)) = (result.0, length)
-            && is_plain(response, requested)
-        {
-            let end_bytes = digit_count(length) + "\r\n\r\n".len();
-            *self = Self {
-                status: response.status(),
-                content_type: response.content_type(),
-                start,
-                end: output.len() - end_bytes,
-            };
-        }
-        result
-    }
-}
-
-/// Returns whether status, content type and length are all that a head tells.
-#[inline]
-fn is_plain(response: &Response, requested: Requested<'_>) -> bool {
-    response.headers().is_empty()
-        && requested.persistence == Persistence::Keep
-        && *requested.method != Method::HEAD
-}
-
 #[inline]
 fn encode_status_line(output: &mut Vec<u8>, status: StatusCode) {
     if status == StatusCode::OK {
@@ -307,7 +228,7 @@ fn encode_length(output: &mut Vec<u8>, length: u64) {
 
 /// Appends `length` in decimal and CRLF.
 #[inline]
-fn encode_digits(output: &mut Vec<u8>, length: u64) {
+pub(super) fn encode_digits(output: &mut Vec<u8>, length: u64) {
     // Shifted in from the right: what is written last stands in the lowest byte, which comes first.
     let (mut word, mut rest, mut bytes) = (u64::from_le_bytes(*b"\r\n\0\0\0\0\0\0"), length, 2);
     while rest > 9 && bytes < 7 {
@@ -331,14 +252,12 @@ fn encode_many_digits(output: &mut Vec<u8>, length: u64) {
 }
 
 /// Returns the number of digits of `length`.
-fn digit_count(length: u64) -> usize {
+pub(super) fn digit_count(length: u64) -> usize {
     length.checked_ilog10().unwrap_or_default() as usize + 1
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use ::http::{HeaderName, HeaderValue};
 
     use super::super::date::DateLine;
@@ -557,76 +476,6 @@ mod tests {
             "HTTP/1.1 200 OK\r\n{date}Connection: close\r\nContent-Length: 0\r\n\r\n"
         );
         assert_eq!(after, Persistence::Close);
-    }
-
-    #[test]
-    fn repeated_heads_are_those_of_the_whole_encoder() {
-        let (mut date, mut repeater) = (DateLine::new(), HeadRepeater::default());
-        let (mut repeated, mut expected) = (Vec::new(), Vec::new());
-        let plain = || Response::text("a");
-        let answers = [
-            plain(),
-            plain(),
-            plain().with_body("b".repeat(1_234)),
-            plain().with_body(Body::from_reader(std::io::empty())),
-            plain().with_status(StatusCode::NO_CONTENT),
-            plain().with_status(StatusCode::NOT_FOUND),
-            plain().with_status(StatusCode::NOT_FOUND),
-            Response::new(StatusCode::NOT_FOUND),
-            Response::html("c"),
-            plain().header(header::ETAG, value("d")),
-            plain(),
-        ];
-        let mut repeated_count = 0;
-        // Each answer after each other, with each method and fate of the connection.
-        for (first, second) in answers
-            .iter()
-            .flat_map(|first| answers.iter().map(move |second| (first, second)))
-        {
-            for method in [Method::GET, Method::HEAD] {
-                for persistence in [
-                    Persistence::Keep,
-                    Persistence::Close,
-                    Persistence::KeepAnnounced,
-                ] {
-                    for (response, method, persistence) in [
-                        (first, &method, persistence),
-                        (second, &Method::GET, Persistence::Keep),
-                        (second, &method, persistence),
-                    ] {
-                        let line = date.current();
-                        let length = length_of(response);
-                        let requested = Requested {
-                            method,
-                            version: Version::HTTP_11,
-                            persistence,
-                        };
-                        let whole = encode_head(&mut expected, response, length, requested, line);
-                        if let Some(length) = length
-                            && repeater.repeat(&mut repeated, response, length as usize, requested)
-                        {
-                            assert_eq!(whole, (Coding::Plain, persistence));
-                            repeated_count += 1;
-                        } else {
-                            let result =
-                                repeater.encode(&mut repeated, response, length, requested, line);
-                            assert_eq!(result, whole);
-                        }
-                        assert_eq!(
-                            repeated.escape_ascii().to_string(),
-                            expected.escape_ascii().to_string()
-                        );
-                    }
-                }
-            }
-            // A new batch with a new date.
-            repeated.clear();
-            expected.clear();
-            repeater.forget();
-            let second = date.current()[30].into();
-            date.at(UNIX_EPOCH + Duration::from_secs(second));
-        }
-        assert!(repeated_count > 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use ::http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use ascii::AsciiStr;
 
 use super::framing::{BodyLength, Facts, Framing, Persistence};
 use super::scan::{HeadScan, METHOD_BYTES_MAX, TARGET_TOO_LONG};
@@ -498,8 +499,10 @@ fn explain_version(lines: &[u8]) -> Refusal {
 
 #[inline]
 fn ascii(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes)
+    // Much cheaper for some ten bytes than to look for UTF-8.
+    AsciiStr::from_ascii(bytes)
         .expect("invariant: targets, hosts and header names are checked to be ASCII")
+        .as_str()
 }
 
 /// Heads with no more fields than this are parsed with 768 bytes of stack. Browsers send 10 to 20.

@@ -81,11 +81,11 @@ impl Connection<'_> {
         let may_have_body = !is_tunnel && !status.is_informational();
         match (streamed, response.body().as_bytes()) {
             (Some(Streamed::Switch(serve)), _) if may_switch => {
-                output.push_switch(response);
+                output.push_switch(&self.link, response);
                 return Err(Outcome::Switch(serve, self.input.unused().to_vec()).into());
             }
             (Some(Streamed::Reader(source)), _) if may_have_body => {
-                match output.push_reader(&self.link, response, *source, requested) {
+                match output.push_reader(&self.link, response, source, requested) {
                     Ok(kept) => return Ok(kept),
                     Err(StreamError::Body(error)) if output.take_back() => {
                         *response = Response::internal_error(error);
