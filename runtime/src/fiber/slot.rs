@@ -103,6 +103,8 @@ pub(crate) struct FiberSlot {
     pub(crate) timer_index: Cell<u32>,
     /// The park's own deadline in the hub's nanoseconds.
     pub(crate) deadline: Cell<u64>,
+    /// When the fiber's timer fires; [`NEVER`] if it has none.
+    pub(crate) timer: Cell<u64>,
     pub(crate) joiner: Cell<Option<&'static Self>>,
     pub(crate) body: Cell<Option<Body>>,
 
@@ -153,6 +155,7 @@ impl SlabCell for FiberSlot {
             unparked: Cell::new(false),
             timer_index: Cell::new(NO_TIMER),
             deadline: Cell::new(NEVER),
+            timer: Cell::new(NEVER),
             joiner: Cell::new(None),
             body: Cell::new(None),
             serial: Cell::new(0),

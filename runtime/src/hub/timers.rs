@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::NO_TIMER;
+use crate::fiber::slot::{NEVER, NO_TIMER};
 
 const ARITY: usize = 4;
 
@@ -28,14 +28,23 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// Makes the fiber's timer fire at `deadline` or earlier.
+    #[inline(always)]
     pub(crate) fn arm(&self, fiber: &'static FiberSlot, deadline: u64) {
+        if deadline < fiber.timer.get() {
+            self.move_up(fiber, deadline);
+        }
+    }
+
+    #[inline(never)]
+    fn move_up(&self, fiber: &'static FiberSlot, deadline: u64) {
+        fiber.timer.set(deadline);
         let mut heap = self.heap.borrow_mut();
         let position = fiber.timer_index.get();
         if position == NO_TIMER {
             heap.push(Entry { deadline, fiber });
             let last = heap.len() - 1;
             sift_up(&mut heap, last);
-        } else if deadline < heap[position as usize].deadline {
+        } else {
             heap[position as usize].deadline = deadline;
             sift_up(&mut heap, position as usize);
         }
@@ -72,6 +81,7 @@ impl Timers {
 fn remove(heap: &mut Vec<Entry>, position: usize) -> Entry {
     let removed = heap.swap_remove(position);
     removed.fiber.timer_index.set(NO_TIMER);
+    removed.fiber.timer.set(NEVER);
     if position < heap.len() {
         sift_down(heap, position);
         sift_up(heap, position);

@@ -48,26 +48,38 @@ pub struct TcpStream {
 }
 
 /// How long an operation may wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Limit {
-    timeout: Option<Duration>,
+    /// In nanoseconds, or [`NEVER`].
+    timeout: u64,
     deadline: Option<Instant>,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self {
+            timeout: NEVER,
+            deadline: None,
+        }
+    }
 }
 
 impl Limit {
     /// In the hub's nanoseconds, for a wait that begins now.
     #[inline(always)]
     fn end(self, hub: &Hub) -> u64 {
-        if self == Self::default() {
-            return NEVER;
+        let end = match self.timeout {
+            NEVER => NEVER,
+            timeout => hub.clock.rough_deadline_after(timeout),
+        };
+        match self.deadline {
+            None => end,
+            Some(deadline) => end.min(hub.clock.nanoseconds(deadline)),
         }
-        let timeout = self
-            .timeout
-            .map_or(NEVER, |timeout| hub.clock.rough_deadline_after(timeout));
-        timeout.min(
-            self.deadline
-                .map_or(NEVER, |deadline| hub.clock.nanoseconds(deadline)),
-        )
+    }
+
+    fn timeout(self) -> Option<Duration> {
+        (self.timeout != NEVER).then(|| Duration::from_nanos(self.timeout))
     }
 }
 
@@ -231,14 +243,14 @@ impl TcpStream {
 
     pub(super) fn limit_read(&self, timeout: Option<Duration>) {
         self.read_limit.set(Limit {
-            timeout,
+            timeout: nanoseconds(timeout),
             ..self.read_limit.get()
         });
     }
 
     pub(super) fn limit_write(&self, timeout: Option<Duration>) {
         self.write_limit.set(Limit {
-            timeout,
+            timeout: nanoseconds(timeout),
             ..self.write_limit.get()
         });
     }
@@ -249,7 +261,7 @@ impl TcpStream {
     ///
     /// None; the signature is std's.
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.read_limit.get().timeout)
+        Ok(self.read_limit.get().timeout())
     }
 
     /// The timeout set by [`Self::set_write_timeout`].
@@ -258,7 +270,7 @@ impl TcpStream {
     ///
     /// None; the signature is std's.
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.write_limit.get().timeout)
+        Ok(self.write_limit.get().timeout())
     }
 
     /// When reads must be done, however many they are: after it they return `TimedOut` instead of waiting. Default is never.
@@ -392,6 +404,12 @@ impl TcpStream {
             source.drained();
         }
     }
+}
+
+/// A timeout of centuries is one, and not none.
+fn nanoseconds(timeout: Option<Duration>) -> u64 {
+    let finite = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(NEVER);
+    timeout.map_or(NEVER, |timeout| finite(timeout).min(NEVER - 1))
 }
 
 fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
