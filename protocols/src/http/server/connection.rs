@@ -5,7 +5,7 @@ use std::error::Error;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use ::http::StatusCode;
 
@@ -238,7 +238,7 @@ impl<'a> Connection<'a> {
             true => Persistence::Close,
             false => self.head.persistence(),
         };
-        let began = (self.link.observer).map(|_| (Instant::now(), (self.link.clock)()));
+        let began = (self.link.observer).map(|_| (Instant::now(), self.time()));
 
         let head_start = self.input.start();
         let head = head_start..head_start + head_bytes;
@@ -321,6 +321,10 @@ impl<'a> Connection<'a> {
         self.body.finish();
         // The answer said that the connection lives on, but it was whole, and a peer must live with an end.
         result.map_err(|_| Outcome::Ended(ConnectionEnd::ServerClosed, Farewell::Linger).into())
+    }
+
+    fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.link.clock)()
     }
 
     /// Writes all answers.

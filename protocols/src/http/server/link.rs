@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::observer::Observer;
 use crate::http::config::Config;
@@ -15,8 +15,9 @@ pub(crate) trait AnyConnection {
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
     fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize>;
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
     /// Writes, and flushes if all of it was taken: one call does the common case.
-    fn write_through(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn write_through(&self, bytes: &[u8]) -> io::Result<usize>;
     fn flush(&self) -> io::Result<()>;
     fn limit_read(&self, timeout: Option<Duration>);
     fn limit_write(&self, timeout: Option<Duration>);
@@ -41,13 +42,15 @@ impl<C: Connection> AnyConnection for C {
         self.shared().write(bytes)
     }
 
-    fn write_through(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write_vectored(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared().write_vectored(buffers)
+    }
+
+    fn write_through(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut stream = self.shared();
-        let count = match buffers {
-            [single] => stream.write(single)?,
-            several => stream.write_vectored(several)?,
-        };
-        if count >= buffers.iter().map(|buffer| buffer.len()).sum() {
+        let count = stream.write(bytes)?;
+        if count >= bytes.len() {
+            // What was written must not be written again.
             retry(|| stream.flush())?;
         }
         Ok(count)
@@ -101,38 +104,66 @@ pub(crate) struct Link<'a> {
     /// The server stops: the next answer is the last.
     pub(crate) is_stopping: &'a Cell<bool>,
     pub(crate) heads: &'a RefCell<HeadCache>,
-    pub(crate) clock: fn() -> SystemTime,
+    /// The time since the beginning of 1970, to a few milliseconds.
+    pub(crate) clock: fn() -> Duration,
 }
 
 impl Link<'_> {
-    /// Writes all of the buffers. Once the peer has shown that it is slow it has the write timeout, and the time that the rest
-    /// takes at the lowest rate, to take it all.
-    pub(crate) fn write_all(&self, mut buffers: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut is_slow = false;
+    /// Writes all of the bytes. Once the peer has shown that it is slow it has the write timeout, and the time that the rest takes at
+    /// the lowest rate, to take it all.
+    #[inline]
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.stream.write_through(bytes) {
+            Ok(count) if count >= bytes.len() => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            written => self.write_rest(bytes, written.unwrap_or_default()),
+        }
+    }
+
+    #[cold]
+    fn write_rest(&self, bytes: &[u8], written: usize) -> io::Result<()> {
+        let rest = &bytes[written..];
+        self.hurry(rest.len());
+        self.write_some(&mut [IoSlice::new(rest)], true)
+    }
+
+    /// Writes all of the buffers, as [`Self::write`] does.
+    pub(crate) fn write_vectored(&self, buffers: &mut [IoSlice<'_>]) -> io::Result<()> {
+        self.write_some(buffers, false)
+    }
+
+    fn write_some(&self, mut buffers: &mut [IoSlice<'_>], mut is_hurried: bool) -> io::Result<()> {
         let result = loop {
             let left: usize = buffers.iter().map(|buffer| buffer.len()).sum();
-            if buffers.is_empty() {
-                break Ok(());
-            }
-            match self.stream.write_through(buffers) {
+            let written = match &*buffers {
+                [] => break Ok(()),
+                [single] => self.stream.write(single),
+                several => self.stream.write_vectored(several),
+            };
+            match written {
                 Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
                 // A stream that claims more than there was is broken, but must not break us.
                 Ok(count) => IoSlice::advance_slices(&mut buffers, count.min(left)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
-            if !is_slow && !buffers.is_empty() {
-                is_slow = true;
-                let rated = self.config.time_for(left as u64);
-                let time = self.config.write_timeout.saturating_add(rated);
-                self.stream
-                    .set_write_deadline(Instant::now().checked_add(time));
+            if !is_hurried && !buffers.is_empty() {
+                is_hurried = true;
+                self.hurry(left);
             }
         };
-        if is_slow {
+        if is_hurried {
             self.stream.set_write_deadline(None);
         }
-        result
+        result.and_then(|()| self.stream.flush())
+    }
+
+    /// The peer has to take so many bytes in a time.
+    fn hurry(&self, left: usize) {
+        let rated = self.config.time_for(left as u64);
+        let time = self.config.write_timeout.saturating_add(rated);
+        self.stream
+            .set_write_deadline(Instant::now().checked_add(time));
     }
 
     /// Reads and discards what the peer still sends: closing a socket with unread input resets the connection, and the peer would
@@ -183,17 +214,17 @@ fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// The time to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
+/// The time since the beginning of 1970 to a few milliseconds, which is enough for a `Date` and costs a fifth of the precise one.
 #[cfg(target_os = "linux")]
-pub(super) fn rough_time() -> SystemTime {
+pub(super) fn rough_time() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
-    let now = Duration::try_from(clock_gettime(ClockId::RealtimeCoarse));
-    SystemTime::UNIX_EPOCH + now.unwrap_or_default()
+    Duration::try_from(clock_gettime(ClockId::RealtimeCoarse)).unwrap_or_default()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn rough_time() -> SystemTime {
-    SystemTime::now()
+pub(super) fn rough_time() -> Duration {
+    use std::time::SystemTime;
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// What is read at once of what is thrown away.

@@ -292,31 +292,41 @@ impl Output {
         if self.bytes.is_empty() && !self.is_broken {
             return Ok(());
         }
-        self.send_with(link, b"", b"")
+        self.begin_write()?;
+        link.write(&self.bytes)?;
+        self.end_write();
+        Ok(())
     }
 
-    /// Writes all that is to be written with a `body` and its `end` behind it, which are not copied.
+    /// Writes all that is to be written with a `body`, which is not empty, and its `end` behind it; they are not copied.
     fn send_with(&mut self, link: &Link<'_>, body: &[u8], end: &[u8]) -> io::Result<()> {
-        let mut buffers = [&self.bytes, body, end].map(IoSlice::new);
         // Empty ones would make one write of two out of a plain one.
-        let used = match (body.is_empty(), end.is_empty()) {
-            (true, _) => 1,
-            (false, true) => 2,
-            (false, false) => 3,
-        };
         let first = usize::from(self.bytes.is_empty());
-        // It stays so if the write fails, or if a cancel unwinds it.
-        if std::mem::replace(&mut self.is_broken, true) {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        let used = if end.is_empty() { 2 } else { 3 };
+        self.begin_write()?;
+        let mut buffers = [&self.bytes, body, end].map(IoSlice::new);
+        link.write_vectored(&mut buffers[first..used])?;
+        self.end_write();
+        Ok(())
+    }
+
+    /// Until the end of the write the output is broken: it stays so if the write fails, or if a cancel unwinds it.
+    #[inline]
+    fn begin_write(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.is_broken, true) {
+            true => Err(io::ErrorKind::BrokenPipe.into()),
+            false => Ok(()),
         }
-        link.write_all(&mut buffers[first..used])?;
+    }
+
+    #[inline]
+    fn end_write(&mut self) {
         self.is_broken = false;
         self.bytes.clear();
         self.started_at = None;
         if self.bytes.capacity() > RETAINED_BYTES {
             self.bytes = Vec::new();
         }
-        Ok(())
     }
 }
 

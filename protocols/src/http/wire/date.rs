@@ -1,6 +1,6 @@
 //! The `Date` field, made once a second.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The length of a whole `Date` line with its CRLF.
 pub(crate) const DATE_LINE_BYTES: usize = 37;
@@ -28,16 +28,14 @@ impl DateLine {
     /// Returns the line for `now`. A time before 1970 counts as 1970, one after 9999 as the last second of 9999.
     #[inline]
     pub(crate) fn at(&mut self, now: SystemTime) -> &[u8; DATE_LINE_BYTES] {
-        self.advance(now);
+        self.advance(now.duration_since(UNIX_EPOCH).unwrap_or_default());
         &self.line
     }
 
-    /// Makes the line for `now` and returns whether it is another.
+    /// Makes the line for so long after 1970 and returns whether it is another.
     #[inline]
-    pub(crate) fn advance(&mut self, now: SystemTime) -> bool {
-        let second = now
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+    pub(crate) fn advance(&mut self, since_1970: Duration) -> bool {
+        let second = since_1970.as_secs();
         let is_another = second != self.second;
         if is_another {
             self.second = second;

@@ -1,6 +1,6 @@
 //! Response heads that are made once for many answers.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use ::http::{Method, StatusCode};
 
@@ -36,10 +36,10 @@ impl HeadCache {
         }
     }
 
-    /// Sets the time that the next heads tell.
+    /// Sets the time that the next heads tell, from the beginning of 1970.
     #[inline]
-    pub(crate) fn set_time(&mut self, now: SystemTime) {
-        if self.date.advance(now) {
+    pub(crate) fn set_time(&mut self, since_1970: Duration) {
+        if self.date.advance(since_1970) {
             self.head.clear();
         }
     }
@@ -108,8 +108,6 @@ fn is_plain(response: &Response, requested: Requested<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use ::http::{HeaderValue, Version, header};
 
     use super::*;
@@ -181,8 +179,8 @@ mod tests {
             repeated.clear();
             expected.clear();
             // Sometimes with a new date.
-            let time = UNIX_EPOCH + Duration::from_secs(repeated_count / 7);
-            date.at(time);
+            let time = Duration::from_secs(repeated_count / 7);
+            date.advance(time);
             cache.set_time(time);
         }
         assert!(repeated_count > 0);

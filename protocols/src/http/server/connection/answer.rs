@@ -185,7 +185,7 @@ impl Connection<'_> {
         }
         let handled = Handled {
             received: self.body.received(),
-            time: (self.link.clock)(),
+            time: self.time(),
             duration: Duration::ZERO,
             error: None,
             is_whole: true,

@@ -30,10 +30,10 @@ impl RequestHead {
         // Most heads have no field that concerns it, and what it concludes from none is known when this is compiled.
         let mut framing: Option<Framing> = None;
         loop {
-            let word = word_at(input, at);
-            if word as u16 == CRLF {
+            if input.get(at..at + 2) == Some(b"\r\n") {
                 break;
             }
+            let word = word_at(input, at);
             let (name_end, is_host) = match (word | HOST_CASE) << 24 == HOST {
                 true => (at + 4, true),
                 false => (find_marked(input, at, not_in_names), false),
@@ -155,7 +155,6 @@ fn find_host_end(input: &[u8], start: usize) -> Option<usize> {
 }
 
 /// Words that text is compared with: the letter case that does not matter is set, what does not belong is shifted out.
-const CRLF: u16 = u16::from_le_bytes(*b"\r\n");
 const GET: u64 = u64::from_le_bytes(*b"\0\0\0GET /");
 const HOST: u64 = u64::from_le_bytes(*b"\0\0\0host:");
 const HOST_CASE: u64 = 0x2020_2020;
