@@ -103,6 +103,11 @@ impl Body {
         self.len() == Some(0)
     }
 
+    #[inline]
+    pub(super) fn is_static(&self) -> bool {
+        matches!(self.content, Content::Static(_))
+    }
+
     /// Takes another body in the place of this one, but keeps the error.
     #[inline]
     pub(super) fn replace(&mut self, body: Self) {

@@ -58,20 +58,12 @@ impl BodyState {
         }
     }
 
-    /// Begins the body behind `head`, of which `buffered` bytes are in the room, or input that belongs to later requests.
-    #[inline]
-    pub(crate) fn begin(&mut self, head: &RequestHead, buffered: usize, config: &Config) {
-        (self.start, self.end, self.given) = (0, buffered, 0);
-        if head.body() != BodyLength::Known(0) {
-            self.begin_some(head, config);
-        }
-    }
-
+    /// Begins the body behind `head`, of which `buffered` bytes are in the room, or input that belongs to later requests. A request
+    /// without one finds what [`Self::finish`] has left.
     #[inline(never)]
-    fn begin_some(&mut self, head: &RequestHead, config: &Config) {
+    pub(crate) fn begin(&mut self, head: &RequestHead, buffered: usize, config: &Config) {
         *self = Self {
-            start: self.start,
-            end: self.end,
+            end: buffered,
             source: match head.body() {
                 BodyLength::Known(length) => Source::Length(length),
                 BodyLength::Chunked => Source::Chunked(ChunkedDecoder::new()),
@@ -84,12 +76,7 @@ impl BodyState {
 
     /// Forgets a body whose request was answered: nothing of it may show in the next one, trailers least of all.
     pub(crate) fn finish(&mut self) {
-        *self = Self {
-            start: self.start,
-            end: self.end,
-            given: self.given,
-            ..Self::new()
-        };
+        *self = Self::new();
     }
 
     /// Returns what was used of the buffer that the room is a part of, and where its input ends, counted from the room's first

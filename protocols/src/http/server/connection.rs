@@ -244,7 +244,9 @@ impl<'a> Connection<'a> {
         let head = head_start..head_start + head_bytes;
         self.owed = head.clone();
         let (bytes, room, buffered) = self.input.split(head_bytes);
-        self.body.begin(&self.head, buffered, self.link.config);
+        if has_body {
+            self.body.begin(&self.head, buffered, self.link.config);
+        }
         let incoming = Incoming {
             room,
             large: &mut self.large,
@@ -257,8 +259,10 @@ impl<'a> Connection<'a> {
         let received = request.received();
         request.skip_buffered_body();
 
-        self.input
-            .consume(head_bytes, self.body.position(&self.large));
+        match has_body {
+            true => (self.input).consume(head_bytes, self.body.position(&self.large)),
+            false => self.input.skip(head_bytes),
+        }
         let result = self.respond(&mut response, persistence, &head);
         self.owed = 0..0;
         if let Some((began, time)) = began {
@@ -272,6 +276,7 @@ impl<'a> Connection<'a> {
             };
             self.observe(Some(head), handled);
         }
+        response.free();
         result?;
         // Not with the next request: until then an idle connection would keep it.
         self.made.reset();

@@ -66,6 +66,12 @@ impl Input {
         self.start
     }
 
+    /// Takes a head as used that has no body behind it.
+    #[inline]
+    pub(super) fn skip(&mut self, head_bytes: usize) {
+        self.start += head_bytes;
+    }
+
     /// Takes a request as used: its head, and what the body has made of the room behind that.
     #[inline]
     pub(super) fn consume(&mut self, head_bytes: usize, (used, end): (usize, usize)) {
