@@ -75,6 +75,13 @@ fn assert_three_calls(example: &str, message: &[u8], answer_end: &[u8]) {
     // A wait with a timeout costs the system two readings of its clock more.
     let timed = lines.iter().filter(|line| line.contains("tv_sec=")).count();
     assert_eq!(timed, 0, "{lines:#?}");
+    // A process that is stopped before it has set its timer must not be late by that.
+    let set = |line: &String| line.contains(" timerfd_settime(");
+    let lines = server.trace.lines();
+    let settings: Vec<_> = lines.iter().filter(|line| set(line)).collect();
+    assert_eq!(settings.len(), usize::from(example == "hello_http"));
+    let is_absolute = |line: &&String| line.contains("TFD_TIMER_ABSTIME");
+    assert!(settings.iter().all(is_absolute), "{settings:#?}");
 }
 
 /// A timer that ends waits is one descriptor more, and waits with timeouts do as well.

@@ -10,7 +10,7 @@ use crate::fiber::slot::NEVER;
 #[derive(Debug)]
 pub(crate) struct Clock {
     start: Instant,
-    /// `start` on the kernel's rough clock in nanoseconds, or a little later.
+    /// `start` on the kernel's monotonic clock in nanoseconds, or a little later.
     #[cfg(target_os = "linux")]
     rough_start: u64,
 }
@@ -32,6 +32,13 @@ impl Clock {
     /// An instant on this clock; one that lies before its start is its start.
     pub(crate) fn nanoseconds(&self, instant: Instant) -> u64 {
         u64::try_from(instant.saturating_duration_since(self.start).as_nanos()).unwrap_or(NEVER)
+    }
+
+    /// What the system's monotonic clock shows then, or a little later.
+    pub(crate) fn system_time(&self, nanoseconds: u64) -> Duration {
+        #[cfg(target_os = "linux")]
+        let nanoseconds = nanoseconds.saturating_add(self.rough_start);
+        Duration::from_nanos(nanoseconds)
     }
 
     /// The end of a wait that starts now and lasts at least as long as asked.

@@ -395,7 +395,8 @@ impl Hub {
                 return;
             }
             let left = Duration::from_nanos(earliest - now);
-            match left >= ALARM_MIN && self.driver().set_alarm(left) {
+            let at = self.clock.system_time(earliest);
+            match left >= ALARM_MIN && self.driver().set_alarm(at) {
                 true => self.alarm.set(earliest),
                 false => timeout = Some(left),
             }

@@ -182,19 +182,20 @@ impl Driver for EpollDriver {
         Ok(is_alarmed)
     }
 
-    fn set_alarm(&mut self, after: Duration) -> bool {
+    fn set_alarm(&mut self, at: Duration) -> bool {
         if self.alarm.is_none() {
             // Without a descriptor to spare the timeouts of waits do as well.
             self.alarm = self.make_alarm().ok();
         }
-        let (Some(alarm), Ok(after)) = (&self.alarm, Timespec::try_from(after)) else {
+        let (Some(alarm), Ok(at)) = (&self.alarm, Timespec::try_from(at)) else {
             return false;
         };
         let time = Itimerspec {
             it_interval: Timespec::default(),
-            it_value: after,
+            it_value: at,
         };
-        timerfd_settime(alarm, TimerfdTimerFlags::empty(), &time).is_ok()
+        // Not from now on: a process that is stopped here for a while must not be late by that.
+        timerfd_settime(alarm, TimerfdTimerFlags::ABSTIME, &time).is_ok()
     }
 
     fn notifier(&self) -> Arc<dyn Notify> {

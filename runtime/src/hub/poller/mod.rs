@@ -30,9 +30,9 @@ pub(crate) trait Driver {
         report: &mut dyn FnMut(Event),
     ) -> io::Result<bool>;
 
-    /// Sets the one alarm, or moves it: some wait will end `after` this time. Waits need no timeout then, which costs the system two
-    /// readings of its clock each. Returns whether it is set.
-    fn set_alarm(&mut self, after: Duration) -> bool;
+    /// Sets the one alarm, or moves it: a wait will end when the system's monotonic clock shows `at`. Waits need no timeout then, which
+    /// costs the system two readings of its clock each. Returns whether it is set.
+    fn set_alarm(&mut self, at: Duration) -> bool;
 
     fn notifier(&self) -> Arc<dyn Notify>;
 
