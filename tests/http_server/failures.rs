@@ -1,10 +1,15 @@
 //! Handlers that panic, and answers that break off.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kapok::http::{
-    Body, Config, ConnectionEnd, HeaderValue, Request, Response, Server, header, serve_connection,
+    Answered, Body, Config, ConnectionEnd, HeaderValue, Observer, Request, Response, ServeError,
+    Server, header, serve_connection,
 };
 use kapok::net::TcpListener;
 use kapok::spawn;
@@ -182,6 +187,50 @@ fn a_body_never_runs_over_its_length() {
             assert_eq!(peer.ask(get(path)).text(), "long", "{path}");
         }
     });
+}
+
+/// What it has got is a broken answer, whatever the handler makes of the error, and its next request is not handled for nothing.
+#[test]
+fn a_peer_that_goes_away_in_a_download_is_answered_no_more() {
+    on_a_hub("goes away", || {
+        let (told, handled) = (Told::default(), Rc::new(Cell::new(0)));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let closing = listener.try_clone().unwrap();
+        let (observer, count) = (told.clone(), Rc::clone(&handled));
+        let server = spawn(move || {
+            let handler = move |request: &mut Request<'_>| -> io::Result<Response> {
+                count.set(count.get() + 1);
+                let (_, mut writer) = request.start_response(Response::bytes(""))?;
+                writer.write_all(&vec![b'x'; 64 << 20])?;
+                writer.finish()
+            };
+            Server::new().observer(observer).serve(listener, handler)
+        });
+        let mut peer = Peer::connect(address);
+        peer.send(get("/file") + &get("/next"));
+        assert_eq!(peer.head().status(), 200);
+        drop(peer);
+        closing.close();
+        server.join().unwrap().unwrap();
+        assert_eq!(*told.0.lock().unwrap(), ["200 false", "closed false"]);
+        assert_eq!(handled.get(), 1);
+    });
+}
+
+/// Notes of each answer and each end of a connection whether it is as it should be.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Told {
+    fn answered(&self, answered: &Answered<'_>) {
+        let note = format!("{} {}", answered.status().as_u16(), answered.is_whole());
+        self.0.lock().unwrap().push(note);
+    }
+
+    fn closed(&self, _: Option<SocketAddr>, end: &Result<ConnectionEnd, ServeError>) {
+        (self.0.lock().unwrap()).push(format!("closed {}", end.is_ok()));
+    }
 }
 
 struct Failing(Vec<u8>);

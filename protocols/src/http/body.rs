@@ -111,11 +111,7 @@ impl Body {
     /// Takes another body in the place of this one, but keeps the error.
     #[inline]
     pub(super) fn replace(&mut self, body: Self) {
-        let error = match &mut self.content {
-            Content::Rare(rare) => rare.error.take(),
-            _ => None,
-        };
-        *self = match error {
+        *self = match self.take_error() {
             Some(error) => body.with_error(error),
             None => body,
         };
@@ -125,6 +121,14 @@ impl Body {
     pub(super) fn error(&self) -> Option<&(dyn Error + 'static)> {
         match &self.content {
             Content::Rare(rare) => rare.error.as_deref().map(|error| error as _),
+            _ => None,
+        }
+    }
+
+    /// Takes what [`Self::error`] returns.
+    pub(super) fn take_error(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
+        match &mut self.content {
+            Content::Rare(rare) => rare.error.take(),
             _ => None,
         }
     }

@@ -37,8 +37,8 @@ pub enum ServeError {
     Read(io::Error),
     /// Writing to the peer failed, so it may have got a part of an answer or none. The handler ran.
     Write(io::Error),
-    /// The reader that makes the body of a response failed after its first bytes, or gave fewer than it promised. The peer sees the body
-    /// break off.
+    /// The reader that makes the body of a response failed after its first bytes, or gave some and fewer than it promised. The peer sees
+    /// the body break off.
     Body(io::Error),
     /// The handler started a response and returned, or panicked, after some of it was written and before it was finished. The peer sees
     /// the body break off.

@@ -334,7 +334,7 @@ impl Request<'_> {
     )]
     pub fn start_response(
         &mut self,
-        response: Response,
+        mut response: Response,
     ) -> io::Result<(BodyReader<'_>, BodyWriter<'_>)> {
         // The peer would take it for a tunnel, and this side what comes through that for requests.
         let is_tunnel = *self.method() == Method::CONNECT && response.status().is_success();
@@ -359,7 +359,8 @@ impl Request<'_> {
             },
         };
         let mut started = output.borrow_mut();
-        started.start(link, &response, response.declared_length(), requested);
+        let length = response.declared_length();
+        started.start(link, &mut response, length, requested);
         // The peer may wait for it before it sends more of the body. After a 100, which it waited for, the head goes with the first
         // piece of the body: haproxy loses a head that comes right behind a 100.
         if !self.incoming.body.is_ended() && !is_continued {

@@ -267,11 +267,15 @@ impl<'a> Connection<'a> {
         self.owed = 0..0;
         if let Some((began, time)) = began {
             let broken = result.as_ref().err().and_then(Stop::error);
+            // What broke an answer off is often no more than the end of what the handler has met.
+            let started = self.output.get_mut().take_error();
+            let returned = response.body().error();
+            let told = returned.or_else(|| started.as_deref().map(|error| error as _));
             let handled = Handled {
                 received,
                 time,
                 duration: began.elapsed(),
-                error: broken.or_else(|| response.body().error()),
+                error: told.or(broken),
                 is_whole: broken.is_none(),
             };
             self.observe(Some(head), handled);

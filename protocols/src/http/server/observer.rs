@@ -166,7 +166,7 @@ impl<'a> Answered<'a> {
 ///
 /// ```text
 /// 127.0.0.1 - - [21/Nov/2026:10:33:17 +0000] "GET /plaintext HTTP/1.1" 200 13 "-" "curl/7.88.1" 4
-/// 127.0.0.1 - - [21/Nov/2026:10:33:18 +0000] "GET /books HTTP/1.1" 500 14 "-" "curl/7.88.1" 9 "No such file or directory"
+/// 127.0.0.1 - - [21/Nov/2026:10:33:18 +0000] "GET /books HTTP/1.1" 500 14 "-" "curl/7.88.1" 9 "No such file or directory (os error 2)"
 /// ```
 #[derive(Debug)]
 pub struct AccessLog<W> {
@@ -257,10 +257,12 @@ impl<W: Write> Output<W> {
 
 /// An error and its causes, outermost first.
 fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut text = String::new();
+    // Whoever fails to print keeps nobody from an answer.
+    let _ = write!(text, "{error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text

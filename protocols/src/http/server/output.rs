@@ -1,5 +1,6 @@
 //! Answers that are not written yet, and a response that is being written.
 
+use std::error::Error;
 use std::io::{self, IoSlice, Write};
 
 use ::http::{HeaderMap, StatusCode};
@@ -20,6 +21,7 @@ pub(crate) struct Output {
     sent: u64,
     /// Where the response that was started begins, if nothing of it is written yet.
     started_at: Option<usize>,
+    error: Option<Box<dyn Error + Send + Sync>>,
     /// A write was begun and did not come to its end, so nobody knows what the peer has.
     is_broken: bool,
 }
@@ -48,6 +50,7 @@ impl Output {
             status: StatusCode::OK,
             sent: 0,
             started_at: None,
+            error: None,
             is_broken: false,
         }
     }
@@ -76,7 +79,12 @@ impl Output {
 
     /// Returns whether the peer may have got a part of an answer and not the rest.
     pub(super) fn is_midway(&self) -> bool {
-        self.is_streaming() || self.is_broken
+        self.is_streaming() && self.started_at.is_none() || self.is_broken
+    }
+
+    /// Returns the error that the response was made of that the handler has started last.
+    pub(super) fn take_error(&mut self) -> Option<Box<dyn Error + Send + Sync>> {
+        self.error.take()
     }
 
     /// Fails if a write did not come to its end.
@@ -150,7 +158,7 @@ impl Output {
     pub(super) fn push_reader(
         &mut self,
         link: &Link<'_>,
-        response: &Response,
+        response: &mut Response,
         mut source: Source,
         requested: Requested<'_>,
     ) -> Result<Persistence, StreamError> {
@@ -183,11 +191,12 @@ impl Output {
     pub(crate) fn start(
         &mut self,
         link: &Link<'_>,
-        response: &Response,
+        response: &mut Response,
         length: Option<u64>,
         requested: Requested<'_>,
     ) {
         (self.status, self.sent) = (response.status(), 0);
+        self.error = response.body_mut().take_error();
         self.started_at = Some(self.bytes.len());
         let (coding, persistence) = self.push_head(link, response, length, requested);
         self.progress = Progress::Started {
@@ -263,7 +272,9 @@ impl Output {
     /// Takes back a response that was started, unless some of it is written. Returns whether there is none now, so that another can
     /// be sent in its place.
     pub(super) fn take_back(&mut self) -> bool {
-        if let Some(start) = self.started_at.take() {
+        if !self.is_broken
+            && let Some(start) = self.started_at.take()
+        {
             self.bytes.truncate(start);
             self.progress = Progress::Nothing;
         }

@@ -88,7 +88,9 @@ impl Connection<'_> {
                 match output.push_reader(&self.link, response, source, requested) {
                     Ok(kept) => return Ok(kept),
                     Err(StreamError::Body(error)) if output.take_back() => {
-                        *response = Response::internal_error(error);
+                        // The handler's own comes first.
+                        let first = output.take_error();
+                        *response = Response::internal_error(first.unwrap_or_else(|| error.into()));
                     }
                     Err(StreamError::Body(error)) => return Err(ServeError::Body(error).into()),
                     Err(StreamError::Write(error)) => return Err(ServeError::Write(error).into()),

@@ -1,5 +1,7 @@
 //! Handlers, readers and observers that fail: what the peer gets then, and what the observer is told.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -9,7 +11,7 @@ use ::http::StatusCode;
 
 use crate::http::server::testing::{Peer, serve, serve_observed};
 use crate::http::server::{Answered, Observer};
-use crate::http::{Body, Config, ConnectionEnd, Request, Response};
+use crate::http::{AccessLog, Body, Config, ConnectionEnd, Request, Response, ServeError};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -43,6 +45,7 @@ fn a_destructor_that_panics_adds_no_second_answer() {
 struct Log {
     answers: Mutex<Vec<(u16, u64, u64, SystemTime)>>,
     errors: Mutex<Vec<Option<String>>>,
+    wholes: Mutex<Vec<bool>>,
     panics: bool,
 }
 
@@ -58,6 +61,8 @@ impl Observer for Log {
         self.answers.lock().expect("not poisoned").push(entry);
         let error = answered.error().map(ToString::to_string);
         self.errors.lock().expect("not poisoned").push(error);
+        let mut wholes = self.wholes.lock().expect("not poisoned");
+        wholes.push(answered.is_whole());
     }
 }
 
@@ -277,4 +282,130 @@ fn an_observer_is_told_why_there_is_no_right_answer() {
         assert_eq!(told, [Some(error.to_owned())]);
         assert!(!peer.received().contains(error), "{}", peer.received());
     }
+}
+
+/// A part of it may have gone out.
+#[test]
+fn an_answer_whose_first_write_failed_is_not_taken_back() {
+    let handlers: [Answers; 2] = [
+        |request| {
+            let started = request.start_response(Response::html(""));
+            let (_, mut writer) = started.expect("started");
+            writer
+                .write_all(b"half")
+                .expect_err("the peer is gone")
+                .into()
+        },
+        |request| {
+            let started = request.start_response(Response::html(""));
+            let (_, mut writer) = started.expect("started");
+            writer.write_all(b"half").expect_err("the peer is gone");
+            panic!("a handler that panics");
+        },
+    ];
+    for handler in handlers {
+        let log = Log::default();
+        let mut peer = Peer::new([GET.to_owned() + GET]);
+        peer.write_error.set(Some(io::ErrorKind::ConnectionReset));
+        let end = serve_observed(&mut peer, &Config::new(), Some(&log), &handler);
+        assert!(matches!(end, Err(ServeError::Unfinished)), "{end:?}");
+        // The second request is not handled for nothing.
+        let wholes = log.wholes.into_inner().expect("whole");
+        assert!(wholes.iter().all(|is_whole| !is_whole) && wholes.len() < 2);
+        assert!(peer.is_aborted.get());
+    }
+}
+
+#[test]
+fn the_first_error_is_the_one_that_is_told() {
+    let cases: [(Answers, &str); 3] = [
+        (
+            |request| {
+                let started = request.start_response(Response::html(""));
+                let (_, mut writer) = started.expect("started");
+                writer.write_all(b"half").expect("written");
+                io::Error::other("the first").into()
+            },
+            "200",
+        ),
+        (
+            |_| {
+                let body = Body::from_reader(Fails { left: 0 });
+                Response::internal_error("the first").with_body(body)
+            },
+            "500",
+        ),
+        (
+            |request| {
+                let head = Response::internal_error("the first").with_body("");
+                let (_, mut writer) = request.start_response(head).expect("started");
+                writer.write_all(b"explained").expect("written");
+                writer.finish().expect("finished")
+            },
+            "500",
+        ),
+    ];
+    for (handler, status) in cases {
+        let log = Log::default();
+        let mut peer = Peer::new([GET]);
+        let _ = serve_observed(&mut peer, &Config::new(), Some(&log), &handler);
+        assert_eq!(peer.statuses(), [status]);
+        let told = log.errors.into_inner().expect("whole");
+        assert_eq!(told, [Some("the first".to_owned())]);
+    }
+}
+
+#[test]
+fn a_cancel_before_anything_is_written_resets_nothing() {
+    type Case = (fn(&mut Request<'_>), bool);
+    let handlers: [Case; 2] = [
+        (
+            |request| drop(request.start_response(Response::html("")).expect("started")),
+            false,
+        ),
+        (
+            |request| {
+                let started = request.start_response(Response::html(""));
+                let (_, mut writer) = started.expect("started");
+                writer.write_all(b"half").expect("written");
+            },
+            true,
+        ),
+    ];
+    for (begin, is_aborted) in handlers {
+        let peer = Peer::new([GET]);
+        let mut own = peer.clone();
+        let serving = crate::spawn(move || {
+            let handler = |request: &mut Request<'_>| -> Response {
+                begin(request);
+                crate::park();
+                Response::text("never")
+            };
+            serve(&mut own, &handler)
+        });
+        crate::yield_now();
+        serving.cancel();
+        assert!(serving.join().is_err());
+        assert_eq!(peer.is_aborted.get(), is_aborted);
+    }
+}
+
+#[derive(Debug)]
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Err(fmt::Error)
+    }
+}
+
+impl Error for Unprintable {}
+
+#[test]
+fn an_error_that_cannot_be_printed_is_logged_without_words() {
+    let log = AccessLog::new(io::sink());
+    let mut peer = Peer::new([GET.to_owned() + GET]);
+    let handler = |_: &mut Request<'_>| Response::internal_error(Unprintable);
+    serve_observed(&mut peer, &Config::new(), Some(&log), &handler).expect("served");
+    assert_eq!(peer.statuses(), ["500", "500"]);
 }
