@@ -38,12 +38,8 @@ fn assert_three_calls(example: &str, message: &[u8], answer_end: &[u8]) {
     let _watchdog = Watchdog::new("three calls");
     let mut server = Traced::start(example);
     let mut stream = TcpStream::connect(server.example.address).unwrap();
-    let call = PathBuf::from(format!("/proc/{}/syscall", server.process()));
     for _ in 0..EXCHANGES {
-        // A server that finds the next message there when it has sent an answer need not wait.
-        while !is_wait(&std::fs::read_to_string(&call).unwrap()) {
-            std::thread::yield_now();
-        }
+        server.until_it_waits();
         stream.write_all(message).unwrap();
         let (mut buffer, mut length) = ([0; 1024], 0);
         while !buffer[..length].ends_with(answer_end) {
@@ -92,7 +88,8 @@ fn timeouts_need_no_descriptor_of_their_own() {
         strace.args(["-e", "inject=timerfd_create:error=EMFILE"]);
     });
     let mut stream = TcpStream::connect(server.example.address).unwrap();
-    for _ in 0..2 {
+    for _ in 0..5 {
+        server.until_it_waits();
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             .unwrap();
@@ -101,7 +98,12 @@ fn timeouts_need_no_descriptor_of_their_own() {
     server.end();
     let calls = server.trace.lines();
     let with_timeout = |line: &String| line.contains(" epoll_pwait2(") && line.contains("{tv_sec=");
-    assert!(calls.iter().any(with_timeout), "{calls:#?}");
+    let timed = calls.iter().filter(|line| with_timeout(line)).count();
+    assert!(timed > 1, "{calls:#?}");
+    let asked = calls
+        .iter()
+        .filter(|line| line.contains(" timerfd_create("));
+    assert_eq!(asked.count(), 1, "{calls:#?}");
 }
 
 fn is_wait(call: &str) -> bool {
@@ -200,6 +202,14 @@ impl Traced {
             .arg(example_path(name));
         let example = Example::start_by(strace, name, &["--hubs", "1"]);
         Self { example, trace }
+    }
+
+    /// A server that finds the next message there when it has sent an answer need not wait.
+    fn until_it_waits(&self) {
+        let call = PathBuf::from(format!("/proc/{}/syscall", self.process()));
+        while !is_wait(&std::fs::read_to_string(&call).unwrap()) {
+            std::thread::yield_now();
+        }
     }
 
     /// Each line of a trace begins with the process it is of.

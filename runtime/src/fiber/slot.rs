@@ -36,9 +36,6 @@ pub(crate) const INLINE_BYTES: usize = 96;
 /// No deadline: the end of the hub's clock.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// Not in the timer heap.
-pub(crate) const NO_TIMER: u32 = u32::MAX;
-
 pub(crate) mod flag {
     /// Out of the run queue until somebody wakes it.
     pub(crate) const PARKED: u8 = 1;
@@ -100,10 +97,11 @@ pub(crate) struct FiberSlot {
     pub(crate) stack_class: Cell<u8>,
     /// Woken by a waker since it last parked for one.
     pub(crate) unparked: Cell<bool>,
+    /// Where the fiber's timer is in the heap, if it has one.
     pub(crate) timer_index: Cell<u32>,
     /// The park's own deadline in the hub's nanoseconds.
     pub(crate) deadline: Cell<u64>,
-    /// When the fiber's timer fires; [`NEVER`] if it has none.
+    /// When the fiber's timer fires, as the heap has it too; [`NEVER`] if it has none.
     pub(crate) timer: Cell<u64>,
     pub(crate) joiner: Cell<Option<&'static Self>>,
     pub(crate) body: Cell<Option<Body>>,
@@ -153,7 +151,7 @@ impl SlabCell for FiberSlot {
             wait: Cell::new(Wait::Nothing),
             stack_class: Cell::new(0),
             unparked: Cell::new(false),
-            timer_index: Cell::new(NO_TIMER),
+            timer_index: Cell::new(0),
             deadline: Cell::new(NEVER),
             timer: Cell::new(NEVER),
             joiner: Cell::new(None),

@@ -12,7 +12,7 @@ pub(crate) struct Clock {
     start: Instant,
     /// `start` on the kernel's monotonic clock in nanoseconds, or a little later.
     #[cfg(target_os = "linux")]
-    rough_start: u64,
+    system_start: u64,
 }
 
 impl Clock {
@@ -20,7 +20,7 @@ impl Clock {
         Self {
             start: Instant::now(),
             #[cfg(target_os = "linux")]
-            rough_start: nanoseconds_of(ClockId::Monotonic),
+            system_start: nanoseconds_of(ClockId::Monotonic),
         }
     }
 
@@ -37,7 +37,7 @@ impl Clock {
     /// What the system's monotonic clock shows then, or a little later.
     pub(crate) fn system_time(&self, nanoseconds: u64) -> Duration {
         #[cfg(target_os = "linux")]
-        let nanoseconds = nanoseconds.saturating_add(self.rough_start);
+        let nanoseconds = nanoseconds.saturating_add(self.system_start);
         Duration::from_nanos(nanoseconds)
     }
 
@@ -54,7 +54,7 @@ impl Clock {
         #[cfg(target_os = "linux")]
         if nanoseconds >= ROUGH_MIN {
             // What the kernel noted at its last tick, at most 10 ms ago; the 64th makes up for it.
-            let now = nanoseconds_of(ClockId::MonotonicCoarse).saturating_sub(self.rough_start);
+            let now = nanoseconds_of(ClockId::MonotonicCoarse).saturating_sub(self.system_start);
             let longest = nanoseconds.saturating_add(nanoseconds / 64);
             return now.saturating_add(longest);
         }

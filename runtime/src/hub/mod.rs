@@ -395,8 +395,8 @@ impl Hub {
                 return;
             }
             let left = Duration::from_nanos(earliest - now);
-            let at = self.clock.system_time(earliest);
-            match left >= ALARM_MIN && self.driver().set_alarm(at) {
+            let set = || (self.driver()).set_alarm(self.clock.system_time(earliest));
+            match left >= ALARM_MIN && set() {
                 true => self.alarm.set(earliest),
                 false => timeout = Some(left),
             }

@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::{NEVER, NO_TIMER};
+use crate::fiber::slot::NEVER;
 
 const ARITY: usize = 4;
 
@@ -37,24 +37,24 @@ impl Timers {
 
     #[inline(never)]
     fn move_up(&self, fiber: &'static FiberSlot, deadline: u64) {
-        fiber.timer.set(deadline);
         let mut heap = self.heap.borrow_mut();
-        let position = fiber.timer_index.get();
-        if position == NO_TIMER {
+        let position = if fiber.timer.replace(deadline) == NEVER {
             heap.push(Entry { deadline, fiber });
-            let last = heap.len() - 1;
-            sift_up(&mut heap, last);
+            heap.len() - 1
         } else {
-            heap[position as usize].deadline = deadline;
-            sift_up(&mut heap, position as usize);
-        }
+            fiber.timer_index.get() as usize
+        };
+        heap[position].deadline = deadline;
+        sift_up(&mut heap, position);
     }
 
     /// Takes the fiber's timer out, if it has one.
     pub(crate) fn disarm(&self, fiber: &FiberSlot) {
-        let position = fiber.timer_index.get();
-        if position != NO_TIMER {
-            remove(&mut self.heap.borrow_mut(), position as usize);
+        if fiber.timer.get() != NEVER {
+            remove(
+                &mut self.heap.borrow_mut(),
+                fiber.timer_index.get() as usize,
+            );
         }
     }
 
@@ -80,7 +80,6 @@ impl Timers {
 
 fn remove(heap: &mut Vec<Entry>, position: usize) -> Entry {
     let removed = heap.swap_remove(position);
-    removed.fiber.timer_index.set(NO_TIMER);
     removed.fiber.timer.set(NEVER);
     if position < heap.len() {
         sift_down(heap, position);
@@ -164,7 +163,7 @@ mod tests {
             }
             let fiber = timers.pop_due(deadline).expect("one is due");
             assert_eq!(expected[fiber.index as usize].take(), Some(deadline));
-            assert_eq!(fiber.timer_index.get(), NO_TIMER);
+            assert_eq!(fiber.timer.get(), NEVER);
         }
         assert!(timers.is_empty());
     }

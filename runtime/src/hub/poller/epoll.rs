@@ -23,10 +23,19 @@ pub(super) struct EpollDriver {
     epoll: OwnedFd,
     events: Vec<libc::epoll_event>,
     notifier: Arc<EventFd>,
-    /// Made for the first alarm, so that a hub without long timeouts has none.
-    alarm: Option<OwnedFd>,
+    alarm: Alarm,
     /// Whether the kernel waits to the nanosecond. Without it waits with a timeout last up to a millisecond longer.
     has_nanoseconds: bool,
+}
+
+/// What ends waits at a time that was set before them.
+enum Alarm {
+    /// A hub without long timeouts needs none.
+    Unmade,
+    Made(OwnedFd),
+    /// There was no descriptor to spare, or a sandbox forbids it: the timeouts of waits do as well, and to ask before each wait would cost
+    /// more than they do.
+    Refused,
 }
 
 impl EpollDriver {
@@ -47,7 +56,7 @@ impl EpollDriver {
             epoll,
             events: Vec::with_capacity(EVENTS),
             notifier,
-            alarm: None,
+            alarm: Alarm::Unmade,
             has_nanoseconds: true,
         })
     }
@@ -183,11 +192,10 @@ impl Driver for EpollDriver {
     }
 
     fn set_alarm(&mut self, at: Duration) -> bool {
-        if self.alarm.is_none() {
-            // Without a descriptor to spare the timeouts of waits do as well.
-            self.alarm = self.make_alarm().ok();
+        if let Alarm::Unmade = self.alarm {
+            self.alarm = self.make_alarm().map_or(Alarm::Refused, Alarm::Made);
         }
-        let (Some(alarm), Ok(at)) = (&self.alarm, Timespec::try_from(at)) else {
+        let (Alarm::Made(alarm), Ok(at)) = (&self.alarm, Timespec::try_from(at)) else {
             return false;
         };
         let time = Itimerspec {
