@@ -7,8 +7,8 @@ use std::io::Read;
 
 use super::server::upgraded::Upgraded;
 
-/// The body of a [`Response`](super::Response): static bytes, which are never copied before they are sent, owned ones, or what a reader makes while
-/// it is sent.
+/// The body of a [`Response`](super::Response): static bytes, which are never copied before they are sent, owned ones, or what a
+/// reader makes while it is sent.
 pub struct Body {
     content: Content,
 }
@@ -23,11 +23,11 @@ impl Body {
         }
     }
 
-    /// Makes a body of all that `reader` gives. What each read gives is sent at once, as a chunk; to an HTTP/1.0 client the body's end
-    /// is the connection's.
+    /// Makes a body of all that `reader` gives. What each read gives is sent at once, as a chunk; to an HTTP/1.0 client the body's
+    /// end is the connection's.
     ///
-    /// The head goes out with what the first read gives. If that fails, the answer is [`Response::internal_error`](super::Response::internal_error); if a later one
-    /// does, the connection ends inside the body.
+    /// The head goes out with what the first read gives. If that fails, the answer is
+    /// [`Response::internal_error`](super::Response::internal_error); if a later one does, the connection ends inside the body.
     ///
     /// Costs 32 KiB while it is sent.
     #[must_use]
@@ -41,6 +41,12 @@ impl Body {
     #[must_use]
     pub fn sized_reader(reader: impl Read + 'static, length: u64) -> Self {
         Self::of_source(Box::new(reader), Some(length))
+    }
+
+    /// Makes the body of a response that is sent already.
+    pub(super) fn sent() -> Self {
+        let content = Content::Sent;
+        Self { content }
     }
 
     pub(super) fn streamed(streamed: Streamed) -> Self {
@@ -61,6 +67,7 @@ impl Body {
         let (streamed, bytes) = match self.content {
             Content::Static(bytes) => (None, Cow::Borrowed(bytes)),
             Content::Owned(bytes) => (None, Cow::Owned(bytes)),
+            Content::Sent => (None, Cow::Borrowed(&b""[..])),
             Content::Rare(rare) => (rare.streamed, rare.bytes),
         };
         Self::rare(Rare {
@@ -81,6 +88,7 @@ impl Body {
         match &self.content {
             Content::Static(bytes) => Some(bytes),
             Content::Owned(bytes) => Some(bytes),
+            Content::Sent => None,
             Content::Rare(rare) => rare.as_bytes(),
         }
     }
@@ -92,6 +100,7 @@ impl Body {
         match &self.content {
             Content::Static(bytes) => Some(bytes.len() as u64),
             Content::Owned(bytes) => Some(bytes.len() as u64),
+            Content::Sent => None,
             Content::Rare(rare) => rare.len(),
         }
     }
@@ -106,6 +115,10 @@ impl Body {
     #[inline]
     pub(super) fn is_static(&self) -> bool {
         matches!(self.content, Content::Static(_))
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        matches!(self.content, Content::Sent)
     }
 
     /// Takes another body in the place of this one, but keeps the error.
@@ -146,6 +159,8 @@ impl Body {
 enum Content {
     Static(&'static [u8]),
     Owned(Vec<u8>),
+    /// The handler has written it.
+    Sent,
     Rare(Box<Rare>),
 }
 
@@ -179,8 +194,6 @@ pub(super) enum Streamed {
     Reader(Source),
     /// The connection is handed over.
     Switch(Box<dyn FnOnce(Upgraded)>),
-    /// The handler has done it.
-    Sent,
 }
 
 /// Where the bytes of a body come from.

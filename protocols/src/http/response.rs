@@ -152,7 +152,7 @@ impl Response {
 
     /// What a handler returns that has written its response already.
     pub(super) fn sent() -> Self {
-        Self::new(StatusCode::OK).with_streamed(Streamed::Sent)
+        Self::new(StatusCode::OK).with_body(Body::sent())
     }
 
     fn with_streamed(mut self, streamed: Streamed) -> Self {

@@ -67,10 +67,8 @@ impl Connection<'_> {
         let is_tunnel = *requested.method == Method::CONNECT && status.is_success();
         let may_switch = self.may_switch(response, is_tunnel, head);
         let output = self.output.get_mut();
-        let streamed = response.body_mut().take_streamed();
-        if let Some(Streamed::Sent) = streamed
-            && let Some(persistence) = output.end()
-        {
+        let is_sent = response.body().is_sent();
+        if is_sent && let Some(persistence) = output.end() {
             // The handler may have passed over a write that failed: no further request is to be handled for nothing.
             output.check_unbroken().map_err(ServeError::Write)?;
             return Ok(persistence);
@@ -79,6 +77,7 @@ impl Connection<'_> {
             return Err(ServeError::Unfinished.into());
         }
         let may_have_body = !is_tunnel && !status.is_informational();
+        let streamed = response.body_mut().take_streamed();
         match (streamed, response.body().as_bytes()) {
             (Some(Streamed::Switch(serve)), _) if may_switch => {
                 output.push_switch(&self.link, response);
@@ -88,9 +87,9 @@ impl Connection<'_> {
                 match output.push_reader(&self.link, response, source, requested) {
                     Ok(kept) => return Ok(kept),
                     Err(StreamError::Body(error)) if output.take_back() => {
-                        // The handler's own comes first.
-                        let first = output.take_error();
-                        *response = Response::internal_error(first.unwrap_or_else(|| error.into()));
+                        // It went with the head that was taken back.
+                        let own = output.take_error();
+                        *response = Response::internal_error(own.unwrap_or_else(|| error.into()));
                     }
                     Err(StreamError::Body(error)) => return Err(ServeError::Body(error).into()),
                     Err(StreamError::Write(error)) => return Err(ServeError::Write(error).into()),
@@ -99,12 +98,14 @@ impl Connection<'_> {
             (None, Some(_)) if may_have_body => {}
             // The peer would take it for what it is not.
             (streamed, _) => {
-                *response = Response::internal_error(match streamed {
+                let reason = match streamed {
                     Some(Streamed::Switch(_)) => "the request does not offer this switch",
-                    Some(Streamed::Sent) => "the response was finished for another request",
+                    _ if is_sent => "the response was finished for another request",
                     _ if is_tunnel => "only Response::tunnel opens a tunnel",
                     _ => "an informational response is no answer",
-                });
+                };
+                let own = response.body_mut().take_error();
+                *response = Response::internal_error(own.unwrap_or_else(|| reason.into()));
             }
         }
         let body = response.body().as_bytes().unwrap_or_default();

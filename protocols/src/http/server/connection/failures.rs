@@ -247,7 +247,11 @@ fn an_answer_of_which_nothing_is_written_is_taken_back() {
 
 #[test]
 fn an_observer_is_told_why_there_is_no_right_answer() {
-    let cases: [(Answers, &str); 5] = [
+    let cases: [(Answers, &str); 6] = [
+        (
+            |_| Response::internal_error("its own").with_status(StatusCode::PROCESSING),
+            "its own",
+        ),
         (|_| io::Error::other("of a stream").into(), "of a stream"),
         (
             |_| {
