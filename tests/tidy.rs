@@ -10,6 +10,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["fiber"],
     &["hub"],
     &["task"],
+    &["sync"],
     &["time", "net"],
     &["hubs"],
     &["lib"],
@@ -169,6 +170,18 @@ fn public_functions_that_park_are_marked() {
         "self.operate(",
         ".packet.wait(",
         "drain_hub(",
+        // of sync
+        "wait(&",
+        "self.wait_until(",
+        "self.receive(",
+        "shared.receive(",
+        "shared.send(",
+        "self.get_until(",
+        "self.put_until(",
+        "self.raw.lock(",
+        "self.raw.take(",
+        "self.take(1",
+        "children.wait(",
     ];
     // Not switchpoints themselves: what they do is named by the one they are called in.
     let exempt = ["run"];
@@ -176,6 +189,7 @@ fn public_functions_that_park_are_marked() {
     for folder in [
         "runtime/src/task",
         "runtime/src/net",
+        "runtime/src/sync",
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",
         "runtime/src/hub",

@@ -39,8 +39,10 @@ pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod sources;
 pub(crate) mod switchpoint;
-mod sync_facade;
+pub(crate) mod sync_facade;
 pub(crate) mod timers;
+pub(crate) mod wait_list;
+pub(crate) mod waiting;
 pub(crate) mod waker;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -118,6 +120,8 @@ pub(crate) struct Hub {
     pub(crate) root_awaits_stop: Cell<bool>,
     /// A fiber was not unwound out of its wait because the thread was unwinding.
     pub(crate) has_deferred: Cell<bool>,
+    /// When the running fiber was resumed the thread was unwinding already.
+    pub(crate) resumed_panicking: Cell<bool>,
 }
 
 impl Hub {
@@ -154,6 +158,7 @@ impl Hub {
             root_awaits_drained: Cell::new(false),
             root_awaits_stop: Cell::new(false),
             has_deferred: Cell::new(false),
+            resumed_panicking: Cell::new(false),
         }))
     }
 
@@ -209,6 +214,8 @@ impl Hub {
         root.scope_deadline.set(NEVER);
         root.shield_depth.set(0);
         root.unparked.set(false);
+        root.unwinds.set(false);
+        hub.resumed_panicking.set(false);
         hub.root.set(Some(root));
         current::enter(hub, root);
         waker::take_over_thread(root);
@@ -260,9 +267,7 @@ impl Hub {
         let left = self.budget.get();
         self.budget.set(left.wrapping_sub(1));
         if left == 0 {
-            if std::thread::panicking() {
-                cancel::refuse_panic_hook();
-            }
+            cancel::is_calm();
             self.enqueue(fiber);
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
@@ -296,6 +301,7 @@ impl Hub {
             if std::ptr::eq(fiber, root) {
                 current::set_fiber(root);
                 self.budget.set(OPERATION_BUDGET);
+                self.resumed_panicking.set(std::thread::panicking());
                 end::watch_again();
                 return;
             }
@@ -315,6 +321,7 @@ impl Hub {
         };
         current::set_fiber(fiber);
         self.budget.set(OPERATION_BUDGET);
+        self.resumed_panicking.set(std::thread::panicking());
         if worker.resume() == Signal::Done {
             self.finish(fiber, worker);
         }
@@ -332,6 +339,7 @@ impl Hub {
             .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);
         if let Some(joiner) = fiber.joiner.take() {
             wake(self, joiner);
+            self.wake_more_joiners(fiber);
         }
         if !fiber.has(flag::HANDLE) {
             self.release(fiber);
@@ -340,6 +348,13 @@ impl Hub {
         self.live.set(live);
         if live == 0 && self.root_awaits_drained.get() {
             wake(self, self.root());
+        }
+    }
+
+    #[inline(always)]
+    fn wake_more_joiners(&self, fiber: &FiberSlot) {
+        if let Some(rare) = fiber.rare.borrow_mut().as_mut() {
+            rare.joiners.drain(..).for_each(|joiner| wake(self, joiner));
         }
     }
 
@@ -480,6 +495,14 @@ impl Hub {
                 self.timers.arm(fiber, next);
             }
         }
+    }
+}
+
+/// [`Hub::spend_budget`] for the running fiber, if this thread has fibers.
+#[inline(always)]
+pub(crate) fn spend_here() {
+    if let (Some(hub), Some(fiber)) = (current::existing_hub(), current::fiber()) {
+        hub.spend_budget(fiber);
     }
 }
 

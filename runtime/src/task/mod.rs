@@ -2,18 +2,22 @@
 
 mod builder;
 mod fiber_handle;
+mod group;
 mod join;
 mod local;
 mod remote_join;
+mod scope;
 mod spawn;
 mod unblock;
 
 pub use crate::fiber::error::JoinError;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
+pub use group::{GroupHandle, TaskGroup, task_group};
 pub use join::JoinHandle;
 pub use local::FiberLocal;
 pub use remote_join::{HubHandle, RemoteJoinHandle};
+pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::spawn;
 pub use unblock::unblock;
 
