@@ -11,7 +11,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["sync"],
-    &["time", "net"],
+    &["time", "net", "pool"],
     &["hubs"],
     &["lib"],
 ];

@@ -10,7 +10,7 @@ pub use kapok_runtime::{
     Builder, DrainError, Fiber, FiberLocal, GroupHandle, HubHandle, Hubs, HubsConfig, HubsError,
     JoinError, JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, Scope, ScopedJoinHandle,
     TaskGroup, TimedOut, assert_no_switchpoints, current, deadline, drain, fiber_local, is_cancel,
-    net, park, park_timeout, run, scope, select, shielded, sleep, sleep_until, spawn, sync,
+    net, park, park_timeout, pool, run, scope, select, shielded, sleep, sleep_until, spawn, sync,
     task_group, timeout, unblock, yield_now,
 };
 

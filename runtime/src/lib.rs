@@ -24,6 +24,7 @@ mod task;
 mod time;
 
 pub mod net;
+pub mod pool;
 pub mod sync;
 
 pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};

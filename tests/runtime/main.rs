@@ -12,6 +12,7 @@ mod foreign;
 mod hubs;
 mod locals;
 mod park;
+mod pools;
 mod soundness;
 mod switchpoints;
 mod tcp;

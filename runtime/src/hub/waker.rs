@@ -7,6 +7,7 @@ use std::thread::Thread;
 use super::remote::{FiberId, Message, Remote};
 use super::{Hub, wake};
 use crate::fiber::FiberSlot;
+use crate::hub::cancel;
 use crate::hub::current;
 
 /// Wakes what waits: a fiber of any hub, or a thread that has none.
@@ -118,6 +119,21 @@ impl Waker {
             return true;
         }
         false
+    }
+
+    /// Cancels the fiber. Does nothing if it or its hub is gone, nor to a thread without a hub.
+    pub(crate) fn cancel(&self) {
+        let Self::Fiber { remote, epoch, id } = self else {
+            return;
+        };
+        match current::existing_hub() {
+            Some(hub) if std::ptr::eq(hub.remote, *remote) => {
+                if let Some(fiber) = hub.fiber(*id) {
+                    cancel::cancel(hub, fiber);
+                }
+            }
+            _ => drop(remote.send(*epoch, Message::Cancel(*id))),
+        }
     }
 
     #[cold]

@@ -8,6 +8,7 @@ mod local;
 mod remote_join;
 mod scope;
 mod spawn;
+mod threads;
 mod unblock;
 
 pub use crate::fiber::error::JoinError;
@@ -22,3 +23,4 @@ pub use spawn::spawn;
 pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
+pub(crate) use threads::Threads;

@@ -1,38 +1,22 @@
 //! The thread pool for calls that would block a hub.
 
-use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::JoinError;
 use super::remote_join::Packet;
+use super::threads::Threads;
 use crate::fiber::slot::Wait;
-use crate::fiber::store;
-use crate::hub::current::{self, ThreadRole};
+use crate::hub::current;
 
 /// Threads at most; more calls wait for one to be free.
 const THREADS_MAX: usize = 128;
-/// A thread without work ends after this time.
-const IDLE_TIME: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
-
-struct Pool {
-    jobs: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-}
-
-static POOL: Mutex<Pool> = Mutex::new(Pool {
-    jobs: VecDeque::new(),
-    threads: 0,
-    idle: 0,
-});
-static WORK: Condvar = Condvar::new();
+static POOL: LazyLock<Arc<Threads>> =
+    LazyLock::new(|| Arc::new(Threads::new("kapok-blocking", THREADS_MAX)));
 
 /// Runs `f` on a pool thread and waits for its result; other fibers run meanwhile.
 ///
@@ -69,7 +53,7 @@ where
     }
     let packet = Packet::new();
     let result = packet.clone();
-    submit(Box::new(move || {
+    POOL.submit(Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(f));
         result.complete(outcome.map_err(JoinError::Panicked));
     }))?;
@@ -80,51 +64,4 @@ where
             unreachable!("the job completes its packet with a value or a panic, not with {other}")
         }
     }
-}
-
-fn submit(job: Job) -> io::Result<()> {
-    let mut pool = lock();
-    if pool.idle <= pool.jobs.len() && pool.threads < THREADS_MAX {
-        let started = std::thread::Builder::new()
-            .name("kapok-blocking".to_owned())
-            .spawn(work);
-        match started {
-            Ok(_) => pool.threads += 1,
-            Err(_) if pool.threads > 0 => {} // those that are there will come to it
-            Err(error) => return Err(error),
-        }
-    }
-    pool.jobs.push_back(job);
-    drop(pool);
-    WORK.notify_one();
-    Ok(())
-}
-
-fn work() {
-    current::set_role(ThreadRole::BlockingPool);
-    let mut pool = lock();
-    loop {
-        if let Some(job) = pool.jobs.pop_front() {
-            drop(pool);
-            // The result of a caller who is gone is dropped here, and may panic.
-            store::drop_quietly(catch_unwind(AssertUnwindSafe(job)));
-            pool = lock();
-            continue;
-        }
-        pool.idle += 1;
-        let (guard, waited) = WORK
-            .wait_timeout(pool, IDLE_TIME)
-            .unwrap_or_else(PoisonError::into_inner);
-        pool = guard;
-        pool.idle -= 1;
-        if waited.timed_out() && pool.jobs.is_empty() {
-            pool.threads -= 1;
-            return;
-        }
-    }
-}
-
-fn lock() -> MutexGuard<'static, Pool> {
-    // No user code runs under the lock.
-    POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
