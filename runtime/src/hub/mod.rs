@@ -339,7 +339,9 @@ impl Hub {
             .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);
         if let Some(joiner) = fiber.joiner.take() {
             wake(self, joiner);
-            self.wake_more_joiners(fiber);
+            if fiber.rare.borrow().is_some() {
+                self.wake_more_joiners(fiber);
+            }
         }
         if !fiber.has(flag::HANDLE) {
             self.release(fiber);
@@ -351,7 +353,7 @@ impl Hub {
         }
     }
 
-    #[inline(always)]
+    #[cold]
     fn wake_more_joiners(&self, fiber: &FiberSlot) {
         if let Some(rare) = fiber.rare.borrow_mut().as_mut() {
             rare.joiners.drain(..).for_each(|joiner| wake(self, joiner));
