@@ -11,7 +11,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["sync"],
-    &["time", "net", "pool"],
+    &["time", "net", "pool", "fs"],
     &["hubs"],
     &["lib"],
 ];
@@ -182,6 +182,8 @@ fn public_functions_that_park_are_marked() {
         "self.raw.take(",
         "self.take(1",
         "children.wait(",
+        "unblock(",
+        "with_path(",
     ];
     // Not switchpoints themselves: what they do is named by the one they are called in.
     let exempt = ["run"];
@@ -193,6 +195,7 @@ fn public_functions_that_park_are_marked() {
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",
         "runtime/src/hub",
+        "runtime/src/fs",
     ] {
         let files = if folder.ends_with(".rs") {
             vec![(

@@ -56,6 +56,9 @@ pub use kapok_runtime::{
 /// ```
 pub use kapok_macros::switchpoint;
 
+#[doc(inline)]
+pub use kapok_runtime::fs;
+
 #[doc(hidden)]
 pub use kapok_runtime::__private;
 

@@ -23,6 +23,7 @@ mod slab;
 mod task;
 mod time;
 
+pub mod fs;
 pub mod net;
 pub mod pool;
 pub mod sync;

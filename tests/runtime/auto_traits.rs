@@ -52,6 +52,9 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(Fiber, true, true);
     crosses!(TcpStream, true, false);
     crosses!(TcpListener, true, false);
+    crosses!(kapok::fs::File, true, true);
+    crosses!(kapok::fs::ReadDir, true, true);
+    crosses!(kapok::fs::DirEntry, true, true);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

@@ -8,6 +8,7 @@ mod cancel;
 mod ends;
 mod faults;
 mod fibers;
+mod files;
 mod foreign;
 mod hubs;
 mod locals;
