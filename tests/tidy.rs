@@ -11,7 +11,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["sync"],
-    &["time", "net", "pool", "fs"],
+    &["time", "net", "pool", "fs", "io"],
     &["hubs"],
     &["lib"],
 ];

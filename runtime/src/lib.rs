@@ -24,6 +24,7 @@ mod task;
 mod time;
 
 pub mod fs;
+pub mod io;
 pub mod net;
 pub mod pool;
 pub mod sync;

@@ -55,6 +55,9 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(kapok::fs::File, true, true);
     crosses!(kapok::fs::ReadDir, true, true);
     crosses!(kapok::fs::DirEntry, true, true);
+    crosses!(kapok::io::Stdin, true, true);
+    crosses!(kapok::io::StdinLock, true, true);
+    crosses!(kapok::io::Stdout, true, true);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

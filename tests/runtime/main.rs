@@ -15,6 +15,7 @@ mod locals;
 mod park;
 mod pools;
 mod soundness;
+mod standard_streams;
 mod switchpoints;
 mod tcp;
 mod time;

@@ -88,6 +88,7 @@ pub(crate) enum Wait {
     Select,
     Send,
     Sleep,
+    Turn,
     Write,
 }
 

@@ -5,6 +5,7 @@ mod fiber_handle;
 mod group;
 mod join;
 mod local;
+mod monitor;
 mod remote_join;
 mod scope;
 mod spawn;
@@ -24,3 +25,4 @@ pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
 pub(crate) use threads::Threads;
+pub(crate) use monitor::Monitor;
