@@ -11,7 +11,8 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["sync"],
-    &["time", "net", "pool", "fs", "io"],
+    &["time", "net", "pool", "fs", "io", "signal"],
+    &["process"],
     &["hubs"],
     &["lib"],
 ];
@@ -172,7 +173,6 @@ fn public_functions_that_park_are_marked() {
         "drain_hub(",
         // of sync
         "wait(&",
-        "self.wait_until(",
         "self.receive(",
         "shared.receive(",
         "shared.send(",
@@ -182,8 +182,13 @@ fn public_functions_that_park_are_marked() {
         "self.raw.take(",
         "self.take(1",
         "children.wait(",
+        ".pending.wait(",
+        "self.pipe.operate(",
+        "wait_until(",
+        "communicate(",
         "unblock(",
         "with_path(",
+        ".fill_buf(",
     ];
     // Not switchpoints themselves: what they do is named by the one they are called in.
     let exempt = ["run"];
@@ -196,6 +201,9 @@ fn public_functions_that_park_are_marked() {
         "runtime/src/time.rs",
         "runtime/src/hub",
         "runtime/src/fs",
+        "runtime/src/io",
+        "runtime/src/process",
+        "runtime/src/signal",
     ] {
         let files = if folder.ends_with(".rs") {
             vec![(

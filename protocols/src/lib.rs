@@ -57,7 +57,7 @@ pub use kapok_runtime::{
 pub use kapok_macros::switchpoint;
 
 #[doc(inline)]
-pub use kapok_runtime::{fs, io};
+pub use kapok_runtime::{fs, io, process, signal};
 
 #[doc(hidden)]
 pub use kapok_runtime::__private;

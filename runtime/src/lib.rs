@@ -8,7 +8,8 @@
 //!   without locks. A fiber is switched out only at **switchpoints**: [`switchpoint`], [`assert_no_switchpoints`].
 //! - A hub is made on first use. The thread's own stack is its root fiber: `main` needs no macro and no runtime object.
 //! - [`Hubs`] runs one hub a core.
-//! - [`net`] mirrors [`std::net`].
+//! - [`net`] mirrors [`std::net`], [`process`] [`std::process`], [`fs`] [`std::fs`], and [`io`] has the standard streams.
+//! - [`signal`] has the system's signals as events.
 //! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]
@@ -27,6 +28,8 @@ pub mod fs;
 pub mod io;
 pub mod net;
 pub mod pool;
+pub mod process;
+pub mod signal;
 pub mod sync;
 
 pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};

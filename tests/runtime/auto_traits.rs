@@ -52,6 +52,12 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(Fiber, true, true);
     crosses!(TcpStream, true, false);
     crosses!(TcpListener, true, false);
+    crosses!(kapok::process::Command, true, true);
+    crosses!(kapok::process::Child, true, false);
+    crosses!(kapok::process::ChildStdin, true, false);
+    crosses!(kapok::process::ChildStdout, true, false);
+    crosses!(kapok::process::ChildStderr, true, false);
+    crosses!(kapok::signal::Signals, true, true);
     crosses!(kapok::fs::File, true, true);
     crosses!(kapok::fs::ReadDir, true, true);
     crosses!(kapok::fs::DirEntry, true, true);

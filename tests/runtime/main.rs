@@ -14,6 +14,8 @@ mod hubs;
 mod locals;
 mod park;
 mod pools;
+mod process;
+mod signals;
 mod soundness;
 mod standard_streams;
 mod switchpoints;

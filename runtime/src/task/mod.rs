@@ -24,5 +24,5 @@ pub use spawn::spawn;
 pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
-pub(crate) use threads::Threads;
 pub(crate) use monitor::Monitor;
+pub(crate) use threads::Threads;

@@ -60,9 +60,14 @@ const NOTIFY_TOKEN: u64 = u64::MAX - 2;
 #[cfg(target_os = "linux")]
 const ALARM_TOKEN: u64 = u64::MAX - 1;
 
+/// Whether the portable ways are to be used where the system has better ones.
+pub(crate) fn is_portable() -> bool {
+    std::env::var_os("KAPOK_DRIVER").is_some_and(|driver| driver == "polling")
+}
+
 pub(crate) fn new_driver() -> io::Result<Box<dyn Driver>> {
     #[cfg(target_os = "linux")]
-    if std::env::var_os("KAPOK_DRIVER").is_none_or(|driver| driver != "polling") {
+    if !is_portable() {
         return Ok(Box::new(epoll::EpollDriver::new()?));
     }
     Ok(Box::new(polling::PollingDriver::new()?))

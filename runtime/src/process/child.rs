@@ -1,0 +1,260 @@
+//! A child process.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::{ExitStatus, Output};
+use std::time::Duration;
+
+use kapok_macros::switchpoint_runtime as switchpoint;
+
+use super::communicate::{CommunicateError, CommunicateLimits, communicate};
+use super::exit::exit_descriptor;
+use super::{ChildStderr, ChildStdin, ChildStdout, reaper};
+use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::current;
+use crate::hub::registration::Registered;
+use crate::hub::sources::Direction;
+use crate::signal::{self, Signal};
+
+/// A running or ended child process, with the methods of [`std::process::Child`].
+///
+/// Dropped, it runs on, unless [`Command::kill_on_drop`](super::Command::kill_on_drop) says otherwise, and is reaped when it
+/// has ended: see the [module](super). It may move to another thread; it is not `Sync`.
+///
+/// # Examples
+///
+/// ```
+/// use kapok::process::Command;
+///
+/// let mut child = Command::new("sleep").arg("0.01").spawn()?;
+/// assert!(child.wait()?.success());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Child {
+    /// To write the child's input, if that is a pipe. Take it to use it in another fiber.
+    pub stdin: Option<ChildStdin>,
+    /// To read the child's output, if that is a pipe.
+    pub stdout: Option<ChildStdout>,
+    /// To read the child's error stream, if that is a pipe.
+    pub stderr: Option<ChildStderr>,
+    process: Process,
+}
+
+/// The process without its pipes, which may be taken out of a [`Child`].
+struct Process {
+    /// There until the drop.
+    child: Option<std::process::Child>,
+    /// Readable when the child has ended. Made by the first wait that has to wait.
+    exit: Option<Registered<OwnedFd>>,
+    kill_on_drop: bool,
+}
+
+impl Child {
+    pub(super) fn of(mut child: std::process::Child, kill_on_drop: bool) -> io::Result<Self> {
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        // First: from here on an error lets nobody forget the child.
+        let process = Process {
+            child: Some(child),
+            exit: None,
+            kill_on_drop,
+        };
+        Ok(Self {
+            stdin: stdin.map(ChildStdin::from_std).transpose()?,
+            stdout: stdout.map(ChildStdout::from_std).transpose()?,
+            stderr: stderr.map(ChildStderr::from_std).transpose()?,
+            process,
+        })
+    }
+
+    /// The process number. Until the child was waited for the system gives it to nobody else.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Closes the child's input, waits for its end and reaps it. Later calls return the same status at once.
+    ///
+    /// Costs a descriptor from the first wait to the child's end. The output is not read: a child that fills a pipe nobody
+    /// reads waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, and `TimedOut` if the hub has stopped.
+    #[switchpoint(
+        wakes = "the child's end",
+        cancel = "the child runs on and can be waited for again"
+    )]
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        drop(self.stdin.take());
+        self.wait_until(NEVER)
+    }
+
+    /// Waits for the child's end for at most `timeout`; then it returns `None`. The child's input stays open.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::wait`].
+    #[switchpoint(
+        wakes = "the child's end, or the timeout",
+        cancel = "the child runs on and can be waited for again"
+    )]
+    pub fn wait_timeout(&mut self, timeout: Duration) -> io::Result<Option<ExitStatus>> {
+        let hub = current::hub();
+        match self.wait_until(hub.clock.deadline_after(timeout)) {
+            Ok(status) => Ok(Some(status)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && !hub.is_expired.get() => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the status if the child has ended, and reaps it. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.process.child().try_wait()
+    }
+
+    /// Ends the child by `SIGKILL`. It still has to be waited for, or dropped. Does nothing if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, as if the child runs as another user.
+    pub fn kill(&mut self) -> io::Result<()> {
+        self.process.child().kill()
+    }
+
+    /// Sends the child a signal, such as [`Signal::SIGTERM`]. Does nothing if it has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        // A child that was not reaped keeps its number, so the signal reaches nobody else.
+        match self.try_wait()? {
+            Some(_) => Ok(()),
+            None => signal::send(self.id(), signal),
+        }
+    }
+
+    /// Closes the child's input, reads its output and its error stream to their ends, both at once, and waits for it.
+    ///
+    /// The ends come when nobody has the pipes open any more: a grandchild that inherited them keeps this waiting. What is read
+    /// is kept in memory, however much it is, as std does; [`Self::communicate`] has limits.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, and `TimedOut` if the hub has stopped.
+    #[switchpoint(
+        wakes = "the child's output, and its end",
+        cancel = "what was read is lost, and the child dropped"
+    )]
+    pub fn wait_with_output(mut self) -> io::Result<Output> {
+        drop(self.stdin.take());
+        Ok(communicate(
+            &mut self,
+            &[],
+            &CommunicateLimits::unlimited(),
+        )?)
+    }
+
+    /// Writes `input` to the child while it reads its output and error stream, all at once so that neither side waits for the
+    /// other; closes the input behind it, and waits for the child.
+    ///
+    /// Streams that are no pipes are left out. A child that does not want all of its input is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`CommunicateError`]: a limit was reached, or the system refused something. The child runs on; its pipes are still
+    /// in `self`, and the error has what was read before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kapok::process::{Command, CommunicateLimits, Stdio};
+    /// use std::time::Duration;
+    ///
+    /// let mut sort = Command::new("sort").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    /// let limits = CommunicateLimits::new().timeout(Duration::from_secs(10));
+    /// let output = sort.communicate(b"pear\nfig\n", &limits)?;
+    /// assert_eq!(output.stdout, b"fig\npear\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[switchpoint(
+        wakes = "the child's pipes, its end, or the timeout",
+        cancel = "what was read is lost; the child runs on and can be waited for"
+    )]
+    pub fn communicate(
+        &mut self,
+        input: &[u8],
+        limits: &CommunicateLimits,
+    ) -> Result<Output, CommunicateError> {
+        communicate(self, input, limits)
+    }
+
+    /// `deadline` is in the hub's nanoseconds.
+    pub(super) fn wait_until(&mut self, deadline: u64) -> io::Result<ExitStatus> {
+        self.process.wait_until(deadline)
+    }
+}
+
+impl Process {
+    fn child(&mut self) -> &mut std::process::Child {
+        (self.child.as_mut()).expect("invariant: only the drop takes it")
+    }
+
+    fn id(&self) -> u32 {
+        (self.child.as_ref()).map_or(0, std::process::Child::id)
+    }
+
+    fn wait_until(&mut self, deadline: u64) -> io::Result<ExitStatus> {
+        let hub = current::hub();
+        loop {
+            if let Some(status) = self.child().try_wait()? {
+                self.exit = None;
+                return Ok(status);
+            }
+            let exit = match &self.exit {
+                Some(exit) => exit,
+                None => {
+                    let exit = exit_descriptor(self.id())?;
+                    self.exit.insert(Registered::new(exit))
+                }
+            };
+            if let Some(source) = exit.source(hub) {
+                // It said so too early, and will say so again.
+                source.clear_ready(Direction::Read);
+            }
+            exit.wait(hub, Direction::Read, Wait::Child, deadline)?;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        if self.kill_on_drop {
+            // Fails only for a child that runs as another user by now.
+            let _ = child.kill();
+        }
+        reaper::adopt(child);
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Process")
+            .field("id", &self.id())
+            .field("kill_on_drop", &self.kill_on_drop)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,328 @@
+//! Writing a child's input while reading its output.
+//!
+//! One fiber does it all: it tries whichever pipes may be ready and waits for any of them when none is. So there is no reader
+//! to join, and nothing is lost behind it.
+
+use std::fmt;
+use std::io::{self, PipeReader, Read, Write};
+use std::process::Output;
+use std::time::Duration;
+
+use super::Child;
+use super::pipes::Pipe;
+use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::cancel;
+use crate::hub::current;
+use crate::hub::sources::{Direction, Source};
+use crate::hub::{Hub, park_until};
+
+/// What is read at a time: what a pipe holds on Linux.
+const READ_BYTES: usize = 64 * 1024;
+
+/// How long [`Child::communicate`] may take, and how much a child may write.
+#[derive(Clone, Debug)]
+pub struct CommunicateLimits {
+    output_bytes_max: usize,
+    timeout: Option<Duration>,
+}
+
+impl CommunicateLimits {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            output_bytes_max: 64 << 20,
+            timeout: None,
+        }
+    }
+
+    pub(super) fn unlimited() -> Self {
+        Self {
+            output_bytes_max: usize::MAX,
+            timeout: None,
+        }
+    }
+
+    /// Sets how many bytes a child may write to its output and its error stream together. Default is 64 MiB. They are kept in
+    /// memory.
+    #[must_use]
+    pub fn output_bytes_max(mut self, bytes: usize) -> Self {
+        self.output_bytes_max = bytes;
+        self
+    }
+
+    /// Sets how long it all may take, the wait for the child included. Default is for ever.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl Default for CommunicateLimits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why [`Child::communicate`] ended before the child. The child runs on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CommunicateError {
+    /// The system refused something.
+    Io(io::Error),
+    /// The timeout passed. Of the input any part may have been written.
+    TimedOut {
+        /// What the child wrote before.
+        stdout: Vec<u8>,
+        /// What it wrote to its error stream.
+        stderr: Vec<u8>,
+    },
+    /// The child wrote more than the limit.
+    TooLong {
+        /// What the child wrote up to the limit.
+        stdout: Vec<u8>,
+        /// What it wrote to its error stream.
+        stderr: Vec<u8>,
+    },
+}
+
+impl fmt::Display for CommunicateError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Io(_) => "the system refused to read, to write or to wait",
+            Self::TimedOut { .. } => "the child took longer than its timeout",
+            Self::TooLong { .. } => "the child wrote more than its limit",
+        })
+    }
+}
+
+impl std::error::Error for CommunicateError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::TimedOut { .. } | Self::TooLong { .. } => None,
+        }
+    }
+}
+
+impl From<CommunicateError> for io::Error {
+    fn from(error: CommunicateError) -> Self {
+        let kind = match error {
+            CommunicateError::Io(error) => return error,
+            CommunicateError::TimedOut { .. } => io::ErrorKind::TimedOut,
+            CommunicateError::TooLong { .. } => io::ErrorKind::FileTooLarge,
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Why the bytes stopped.
+enum Stop {
+    Failed(io::Error),
+    TooLong,
+}
+
+pub(super) fn communicate(
+    child: &mut Child,
+    input: &[u8],
+    limits: &CommunicateLimits,
+) -> Result<Output, CommunicateError> {
+    let hub = current::hub();
+    let deadline = limits
+        .timeout
+        .map_or(NEVER, |timeout| hub.clock.deadline_after(timeout));
+    let mut exchange = Exchange {
+        input,
+        stdout: Stream::of(child.stdout.is_some()),
+        stderr: Stream::of(child.stderr.is_some()),
+        buffer: Vec::new(),
+        bytes_left: limits.output_bytes_max,
+    };
+    let end = exchange
+        .run(hub, child, deadline)
+        .and_then(|()| child.wait_until(deadline).map_err(Stop::Failed));
+    let (stdout, stderr) = (exchange.stdout.bytes, exchange.stderr.bytes);
+    match end {
+        Ok(status) => Ok(Output {
+            status,
+            stdout,
+            stderr,
+        }),
+        Err(Stop::TooLong) => Err(CommunicateError::TooLong { stdout, stderr }),
+        Err(Stop::Failed(error))
+            if error.kind() == io::ErrorKind::TimedOut && !hub.is_expired.get() =>
+        {
+            Err(CommunicateError::TimedOut { stdout, stderr })
+        }
+        Err(Stop::Failed(error)) => Err(CommunicateError::Io(error)),
+    }
+}
+
+/// What is left to do, and what came.
+struct Exchange<'a> {
+    input: &'a [u8],
+    stdout: Stream,
+    stderr: Stream,
+    buffer: Vec<u8>,
+    bytes_left: usize,
+}
+
+struct Stream {
+    bytes: Vec<u8>,
+    is_open: bool,
+}
+
+impl Stream {
+    fn of(is_open: bool) -> Self {
+        Self {
+            bytes: Vec::new(),
+            is_open,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Returns when all is written and both streams have ended.
+    fn run(&mut self, hub: &'static Hub, child: &mut Child, deadline: u64) -> Result<(), Stop> {
+        self.buffer.resize(READ_BYTES, 0);
+        loop {
+            hub.spend_budget(current::running_fiber());
+            let mut has_moved = self.write(hub, child).map_err(Stop::Failed)?;
+            if let Some(pipe) = &child.stdout {
+                has_moved |= read(
+                    hub,
+                    pipe.pipe(),
+                    &mut self.stdout,
+                    &mut self.buffer,
+                    &mut self.bytes_left,
+                )?;
+            }
+            if let Some(pipe) = &child.stderr {
+                has_moved |= read(
+                    hub,
+                    pipe.pipe(),
+                    &mut self.stderr,
+                    &mut self.buffer,
+                    &mut self.bytes_left,
+                )?;
+            }
+            if child.stdin.is_none() && !self.stdout.is_open && !self.stderr.is_open {
+                return Ok(());
+            }
+            if has_moved {
+                continue;
+            }
+            self.wait(hub, child, deadline).map_err(Stop::Failed)?;
+        }
+    }
+
+    /// Writes some input, and closes it behind the last. Returns whether there was anything to do.
+    fn write(&mut self, hub: &'static Hub, child: &mut Child) -> io::Result<bool> {
+        let Some(pipe) = &child.stdin else {
+            return Ok(false);
+        };
+        if !self.input.is_empty() {
+            let input = self.input;
+            match (pipe.pipe()).attempt(hub, Direction::Write, |mut end| end.write(input)) {
+                None => return Ok(false),
+                Some(Ok(written)) => {
+                    hub.spend_bytes(written);
+                    self.input = &input[written..];
+                }
+                // The child wants no more.
+                Some(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => self.input = &[],
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        if self.input.is_empty() {
+            child.stdin = None;
+        }
+        Ok(true)
+    }
+
+    fn wait(&self, hub: &'static Hub, child: &Child, deadline: u64) -> io::Result<()> {
+        let mut waited: [Option<(&'static Source, Direction)>; 3] = [None; 3];
+        if let Some(pipe) = &child.stdin {
+            waited[0] = Some((pipe.pipe().register(hub)?, Direction::Write));
+        }
+        if let Some(pipe) = child.stdout.as_ref().filter(|_| self.stdout.is_open) {
+            waited[1] = Some((pipe.pipe().register(hub)?, Direction::Read));
+        }
+        if let Some(pipe) = child.stderr.as_ref().filter(|_| self.stderr.is_open) {
+            waited[2] = Some((pipe.pipe().register(hub)?, Direction::Read));
+        }
+        wait_for_any(hub, waited, deadline)
+    }
+}
+
+/// Reads some bytes. Returns whether there were any, or the end.
+fn read(
+    hub: &'static Hub,
+    pipe: &Pipe<PipeReader>,
+    stream: &mut Stream,
+    buffer: &mut [u8],
+    bytes_left: &mut usize,
+) -> Result<bool, Stop> {
+    if !stream.is_open {
+        return Ok(false);
+    }
+    // One more than there may be tells that there is more.
+    let length = buffer.len().min(bytes_left.saturating_add(1));
+    let buffer = &mut buffer[..length];
+    match pipe.attempt(hub, Direction::Read, |mut end| end.read(buffer)) {
+        None => Ok(false),
+        Some(Ok(0)) => {
+            stream.is_open = false;
+            Ok(true)
+        }
+        Some(Ok(taken)) => {
+            hub.spend_bytes(taken);
+            let kept = taken.min(*bytes_left);
+            stream.bytes.extend_from_slice(&buffer[..kept]);
+            *bytes_left -= kept;
+            if kept < taken {
+                return Err(Stop::TooLong);
+            }
+            Ok(true)
+        }
+        Some(Err(error)) => Err(Stop::Failed(error)),
+    }
+}
+
+/// Waits until one of the sources may be tried again. The caller has just seen that all would block.
+fn wait_for_any(
+    hub: &'static Hub,
+    waited: [Option<(&'static Source, Direction)>; 3],
+    deadline: u64,
+) -> io::Result<()> {
+    let waited = || waited.iter().flatten();
+    let fiber = current::running_fiber();
+    let calm = cancel::is_calm();
+    loop {
+        // A source that was just made hears of what is ready by an event, one that was there may have become ready meanwhile.
+        if waited().any(|(source, direction)| source.is_ready(*direction)) {
+            return Ok(());
+        }
+        if hub.is_expired.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the hub has stopped",
+            ));
+        }
+        for (source, direction) in waited() {
+            source.add_waiter(*direction, fiber);
+        }
+        let expired = park_until(hub, fiber, Wait::Child, deadline);
+        for (source, direction) in waited() {
+            source.remove_waiter(*direction, fiber);
+        }
+        if waited().any(|(source, direction)| source.is_ready(*direction)) {
+            return Ok(());
+        }
+        cancel::throw_after_wait(fiber, calm);
+        if expired {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Reaping the children that were dropped before they ended.
+//!
+//! One thread polls their exit descriptors. It is started by the first such child, told of further ones through a socket, and
+//! ends when none is left, so a process without orphans pays nothing.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::exit::exit_descriptor;
+
+/// Orphans may be many and live long, so only some may take a descriptor from the program.
+const WATCHED_MAX: usize = 64;
+
+/// How often the others are looked at.
+const LOOK_AGAIN: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+struct Reaper {
+    /// Not seen by the thread yet.
+    adopted: Vec<Orphan>,
+    /// There while the thread runs: wakes it.
+    bell: Option<UnixStream>,
+}
+
+struct Orphan {
+    child: Child,
+    /// Not there for more than [`WATCHED_MAX`], or if the system has none to spare.
+    exit: Option<OwnedFd>,
+}
+
+impl Orphan {
+    /// Reaps it if it has ended. One that cannot be waited for is none of ours any more.
+    fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+static REAPER: Mutex<Reaper> = Mutex::new(Reaper {
+    adopted: Vec::new(),
+    bell: None,
+});
+
+fn lock() -> MutexGuard<'static, Reaper> {
+    // Nothing under the lock panics half-way.
+    REAPER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sees to it that the child is reaped when it has ended. Never waits.
+pub(super) fn adopt(child: Child) {
+    let mut orphan = Orphan { child, exit: None };
+    if !orphan.is_alive() {
+        return;
+    }
+    let mut reaper = lock();
+    reaper.adopted.push(orphan);
+    match &mut reaper.bell {
+        // Full only if the thread has been told and did not come to it yet.
+        Some(bell) => drop(bell.write(&[0])),
+        // Without a thread the next orphan tries again.
+        None => reaper.bell = start_thread().ok(),
+    }
+}
+
+fn start_thread() -> std::io::Result<UnixStream> {
+    let (bell, woken) = UnixStream::pair()?;
+    bell.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    std::thread::Builder::new()
+        .name("kapok-reaper".to_owned())
+        .spawn(move || reap(woken))?;
+    Ok(bell)
+}
+
+fn reap(mut woken: UnixStream) {
+    let mut orphans: Vec<Orphan> = Vec::new();
+    loop {
+        orphans.append(&mut lock().adopted);
+        orphans.retain_mut(Orphan::is_alive);
+        if orphans.is_empty() {
+            let mut reaper = lock();
+            if reaper.adopted.is_empty() {
+                reaper.bell = None;
+                return;
+            }
+            continue;
+        }
+        let has_unwatched = watch(&mut orphans);
+        let exits = orphans.iter().filter_map(|orphan| orphan.exit.as_ref());
+        let mut polled: Vec<PollFd<'_>> =
+            exits.map(|exit| PollFd::new(exit, PollFlags::IN)).collect();
+        polled.push(PollFd::new(&woken, PollFlags::IN));
+        // An interruption only means to look again.
+        let _ = poll(&mut polled, has_unwatched.then_some(&LOOK_AGAIN));
+        drop(polled);
+        while woken.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+    }
+}
+
+/// Gives as many orphans an exit descriptor as may have one. Returns whether some have none.
+fn watch(orphans: &mut [Orphan]) -> bool {
+    let is_watched = |orphan: &&mut Orphan| orphan.exit.is_some();
+    let watched = orphans.iter_mut().filter(is_watched).count();
+    let unwatched = orphans.iter_mut().filter(|orphan| !is_watched(orphan));
+    for orphan in unwatched.take(WATCHED_MAX.saturating_sub(watched)) {
+        orphan.exit = exit_descriptor(orphan.child.id()).ok();
+    }
+    orphans.iter().any(|orphan| orphan.exit.is_none())
+}

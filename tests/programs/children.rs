@@ -1,0 +1,103 @@
+//! Has children in all ways, then looks for what they left: zombies, descriptors, threads. tests/runtime/process.rs reads what
+//! it prints.
+
+use std::fs;
+use std::time::Duration;
+
+use kapok::process::{Command, Stdio};
+
+fn main() {
+    tell_why_a_program_does_not_start();
+    // What is made once stays: the hub, the pool.
+    kapok::unblock(|| ()).unwrap();
+    have_children();
+    wait_until_alone();
+    let before = descriptors();
+    for _ in 0..5 {
+        have_children();
+        wait_until_alone();
+    }
+    assert_eq!(descriptors(), before);
+    println!("nothing is left");
+}
+
+/// While the lowest numbers are free, so that std's own descriptors would get those that are to be the child's.
+fn tell_why_a_program_does_not_start() {
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(|| {
+                let (reader, _writer) = std::io::pipe().unwrap();
+                let mut command = Command::new("kapok-has-no-such-program");
+                for number in 3..20 {
+                    command.descriptor(&reader, number).unwrap();
+                }
+                for _ in 0..50 {
+                    let error = command.spawn().unwrap_err();
+                    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+fn have_children() {
+    let waited: Vec<_> = (0..20)
+        .map(|_| kapok::spawn(|| assert!(sleep("0.01").spawn().unwrap().wait().unwrap().success())))
+        .collect();
+    // Dropped before their ends, after, and while somebody waits; more than are given descriptors.
+    for _ in 0..40 {
+        drop(sleep("0.05").spawn().unwrap());
+        drop(sleep("1000").kill_on_drop(true).spawn().unwrap());
+    }
+    let ended = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+    let abandoned = kapok::spawn(|| sleep("1000").kill_on_drop(true).status());
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let with_descriptor = Command::new("true").descriptor(&reader, 3).unwrap().spawn();
+    let _ = Command::new("kapok-has-no-such-program")
+        .spawn()
+        .unwrap_err();
+    for fiber in waited {
+        fiber.join().unwrap();
+    }
+    abandoned.cancel();
+    assert!(abandoned.join().unwrap_err().is_cancelled());
+    drop((ended, with_descriptor));
+}
+
+fn sleep(seconds: &str) -> Command {
+    let mut command = Command::new("sleep");
+    command.arg(seconds);
+    command
+}
+
+/// Until we have no child, not even a zombie, and the threads that waited for them are gone too.
+fn wait_until_alone() {
+    while has_children() || is_watching() {
+        kapok::sleep(Duration::from_millis(5));
+    }
+}
+
+fn has_children() -> bool {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: the record may be null: the call then only tells whether there is anybody to wait for.
+    let waited = unsafe { libc::waitid(libc::P_ALL, 0, std::ptr::null_mut(), options) };
+    let error = std::io::Error::last_os_error();
+    waited == 0 || error.raw_os_error() != Some(libc::ECHILD)
+}
+
+fn is_watching() -> bool {
+    let names = fs::read_dir("/proc/self/task").unwrap().map(|task| {
+        // A thread may end meanwhile.
+        fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default()
+    });
+    names
+        .into_iter()
+        .any(|name| name.starts_with("kapok-reaper") || name.starts_with("kapok-child"))
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
