@@ -180,6 +180,7 @@ fn public_functions_that_park_are_marked() {
         "self.put_until(",
         "self.raw.lock(",
         "self.raw.take(",
+        "wait_for_none(",
         "self.take(1",
         "children.wait(",
         ".pending.wait(",

@@ -90,7 +90,6 @@ pub(crate) enum Wait {
     Send,
     Signal,
     Sleep,
-    Turn,
     Write,
 }
 

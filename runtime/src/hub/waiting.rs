@@ -128,11 +128,9 @@ pub(crate) fn wait<S, P>(
     let ticket = Ticket::single(Waker::current());
     let waiter = Waiter::new(&ticket, 0, NonNull::from(payload));
     let listed = Listed::enter(lock, guard, entry, &ticket, &waiter);
+    let mut expired = false;
     while ticket.granted().is_none() {
-        let expired = park_here(wait, deadline);
-        if ticket.granted().is_some() {
-            break;
-        }
+        // Looked at before the first park too: a caller that waits again may have been cancelled when it was granted the last time.
         let leaves = must_leave(calm);
         if (expired || leaves) && listed.leave() {
             if leaves {
@@ -140,6 +138,7 @@ pub(crate) fn wait<S, P>(
             }
             return false;
         }
+        expired = park_here(wait, deadline);
     }
     true
 }

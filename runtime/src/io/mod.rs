@@ -2,7 +2,6 @@
 
 mod output;
 mod stdin;
-mod turn;
 
 pub use output::{Stderr, Stdout, stderr, stdout};
 pub use stdin::{Stdin, StdinLock, stdin};

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::turn::Turn;
+use crate::sync::Semaphore;
 use crate::task::unblock;
 
 /// What one write takes at most: it is copied for the thread that writes.
@@ -48,8 +48,8 @@ macro_rules! stream {
         impl $name {
             /// Runs `write` on a thread, after those before it.
             fn operate(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-                static TURN: Turn = Turn::new();
-                let turn = TURN.take();
+                static TURN: Semaphore = Semaphore::new(1);
+                let turn = TURN.acquire();
                 unblock(move || {
                     let result = write();
                     drop(turn);

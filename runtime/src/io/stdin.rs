@@ -11,13 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::turn::{Turn, TurnGuard};
+use crate::sync::{Permit, Semaphore};
 use crate::task::unblock;
 
 /// Who may read.
-static READER: Turn = Turn::new();
+static READER: Semaphore = Semaphore::new(1);
 /// Held by the read that runs.
-static READ: Turn = Turn::new();
+static READ: Semaphore = Semaphore::new(1);
 
 static INPUT: Mutex<Input> = Mutex::new(Input {
     unread: Vec::new(),
@@ -65,7 +65,7 @@ impl Stdin {
     /// Waits until nobody else reads, and keeps others from it. A fiber that already has the lock would wait for ever.
     #[switchpoint(wakes = "the lock's release", cancel = "nothing was taken")]
     pub fn lock(&self) -> StdinLock {
-        let turn = READER.take();
+        let turn = READER.acquire();
         StdinLock {
             unread: std::mem::take(&mut input().unread),
             used: 0,
@@ -159,7 +159,7 @@ pub struct StdinLock {
     unread: Vec<u8>,
     /// So many bytes of `unread` were taken.
     used: usize,
-    _turn: TurnGuard,
+    _turn: Permit<'static>,
 }
 
 impl StdinLock {
@@ -170,7 +170,7 @@ impl StdinLock {
     /// Adds the next bytes to the available ones. Returns how many there were, 0 at the end of the input.
     fn fetch(&mut self) -> io::Result<usize> {
         // A read that was abandoned may still run.
-        let turn = READ.take();
+        let turn = READ.acquire();
         let known = input().arrived.take();
         let arrived = match known {
             Some(arrived) => arrived,

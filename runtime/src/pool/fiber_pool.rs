@@ -9,10 +9,9 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::job::{Job, Runner};
 use super::map::Map;
-use super::unfinished::Unfinished;
-use super::{PoolClosed, QUEUE_DEFAULT};
+use super::{PoolClosed, QUEUE_DEFAULT, wait_for_none};
 use crate::sync::Semaphore;
-use crate::task::{JoinError, spawn};
+use crate::task::{JoinError, Monitor, spawn};
 
 /// Runs jobs on fibers of this hub, so many at a time. Each job has a fiber of its own, which costs next to nothing.
 ///
@@ -41,7 +40,7 @@ struct Inner {
     pending: RefCell<VecDeque<Box<dyn FnOnce()>>>,
     /// A permit for each job that runs or waits.
     room: Semaphore,
-    unfinished: Unfinished,
+    unfinished: Monitor<usize>,
     is_closed: Cell<bool>,
 }
 
@@ -62,7 +61,7 @@ impl FiberPool {
                 running: Cell::new(0),
                 pending: RefCell::default(),
                 room: Semaphore::new(size.saturating_add(queue)),
-                unfinished: Unfinished::new(),
+                unfinished: Monitor::new(0),
                 is_closed: Cell::new(false),
             }),
         }
@@ -91,7 +90,7 @@ impl FiberPool {
             return Err(PoolClosed);
         }
         permit.forget();
-        self.inner.unfinished.add();
+        self.inner.unfinished.change(|jobs| *jobs += 1);
         let (job, run) = Job::new(f, Runner::Fiber);
         if self.inner.running.get() < self.inner.size {
             self.inner.running.set(self.inner.running.get() + 1);
@@ -128,7 +127,7 @@ impl FiberPool {
     /// Waits until all jobs that were submitted have ended.
     #[switchpoint(wakes = "the last job's end", cancel = "the jobs run on")]
     pub fn join(&self) {
-        self.inner.unfinished.wait();
+        wait_for_none(&self.inner.unfinished);
     }
 
     /// Takes no more jobs. Those that were submitted still run.
@@ -160,7 +159,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let inner = &self.0;
         inner.room.add(1);
-        inner.unfinished.finish();
+        inner.unfinished.change(|jobs| *jobs -= 1);
         let next = inner.pending.borrow_mut().pop_front();
         match next {
             Some(job) => Inner::start(inner, job),

@@ -11,9 +11,11 @@ mod fiber_pool;
 mod job;
 mod map;
 mod thread_pool;
-mod unfinished;
 
 use std::fmt;
+
+use crate::fiber::slot::Wait;
+use crate::task::Monitor;
 
 pub use fiber_pool::FiberPool;
 pub use job::Job;
@@ -33,3 +35,8 @@ impl std::error::Error for PoolClosed {}
 
 /// Jobs that may wait for their turn before `submit` waits.
 const QUEUE_DEFAULT: usize = 1024;
+
+/// Waits until a pool has no job.
+fn wait_for_none(unfinished: &Monitor<usize>) {
+    unfinished.wait(Wait::Join, None, |jobs| (*jobs == 0).then_some(()));
+}

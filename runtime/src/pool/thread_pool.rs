@@ -9,10 +9,9 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::job::{Job, Runner};
 use super::map::Map;
-use super::unfinished::Unfinished;
-use super::{PoolClosed, QUEUE_DEFAULT};
+use super::{PoolClosed, QUEUE_DEFAULT, wait_for_none};
 use crate::sync::Semaphore;
-use crate::task::{JoinError, Threads};
+use crate::task::{JoinError, Monitor, Threads};
 
 /// Runs jobs on threads of its own, so many at a time. Threads are made when needed and end after 10 s without work.
 ///
@@ -37,7 +36,7 @@ pub struct ThreadPool {
 struct Shared {
     /// A permit for each job that runs or waits.
     room: Semaphore,
-    unfinished: Unfinished,
+    unfinished: Monitor<usize>,
     is_closed: AtomicBool,
 }
 
@@ -52,7 +51,7 @@ impl ThreadPool {
             threads: Arc::new(Threads::new(name, size)),
             shared: Arc::new(Shared {
                 room: Semaphore::new(size.saturating_add(QUEUE_DEFAULT)),
-                unfinished: Unfinished::new(),
+                unfinished: Monitor::new(0),
                 is_closed: AtomicBool::new(false),
             }),
         }
@@ -113,7 +112,7 @@ impl ThreadPool {
     /// Waits until all jobs that were submitted have ended.
     #[switchpoint(wakes = "the last job's end", cancel = "the jobs run on")]
     pub fn join(&self) {
-        self.shared.unfinished.wait();
+        wait_for_none(&self.shared.unfinished);
     }
 
     /// Takes no more jobs. Those that were submitted still run, then the threads end.
@@ -134,7 +133,7 @@ struct Turn(Arc<Shared>);
 
 impl Turn {
     fn new(shared: &Arc<Shared>) -> Self {
-        shared.unfinished.add();
+        shared.unfinished.change(|jobs| *jobs += 1);
         Self(Arc::clone(shared))
     }
 }
@@ -142,7 +141,7 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         self.0.room.add(1);
-        self.0.unfinished.finish();
+        self.0.unfinished.change(|jobs| *jobs -= 1);
     }
 }
 
