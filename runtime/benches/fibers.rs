@@ -4,13 +4,15 @@
 //! as in real programs, where returning through frames that were entered before a switch costs mispredicted returns.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use kapok_runtime::{current, park, spawn, yield_now};
+use kapok_runtime::{Builder, current, park, sleep, spawn, timeout, yield_now};
 
 const TURNS: u64 = 5_000_000;
 const YIELDERS: u64 = 100;
 const CROWD: u64 = 10_000;
+const SLEEPERS: u64 = 100_000;
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn main() {
     yields("kapok yield_now x100 fibers", yield_now);
@@ -29,6 +31,12 @@ fn main() {
     round_trips("kapok park+unpark round trip three frames deep", || {
         deep(park)
     });
+    timeouts("kapok timeout around what is ready", || ());
+    timeouts("kapok timeout around a yield", yield_now);
+    timeouts("kapok timeout around a yield three frames deep", || {
+        deep(yield_now)
+    });
+    cancelled_sleepers();
 }
 
 fn yields(name: &str, step: impl Fn() + Copy + 'static) {
@@ -112,6 +120,48 @@ fn round_trips(name: &str, wait: impl Fn() + Copy + 'static) {
     });
     first.join().expect("only parks");
     report(name, start, TURNS);
+}
+
+fn timeouts(name: &str, operation: impl Fn() + Copy + 'static) {
+    let start = Instant::now();
+    let fiber = spawn(move || {
+        for _ in 0..TURNS {
+            timeout(HOUR, operation).expect("an hour is enough");
+        }
+    });
+    fiber.join().expect("only waits for a little");
+    report(name, start, TURNS);
+}
+
+/// The first batch, which has to be given its memory by the kernel, does not count.
+fn cancelled_sleepers() {
+    spawn_and_cancel_sleepers();
+    let start = Instant::now();
+    spawn_and_cancel_sleepers();
+    report(
+        "kapok 100k sleeping tasks spawned, then cancelled",
+        start,
+        SLEEPERS,
+    );
+}
+
+fn spawn_and_cancel_sleepers() {
+    let fibers: Vec<_> = (0..SLEEPERS)
+        .map(|number| {
+            // All different, as in a real program.
+            let time = HOUR + Duration::from_micros(number * 7919 % 1_000_003);
+            Builder::new()
+                .stack_size(64 * 1024)
+                .spawn(move || sleep(time))
+                .expect("there is memory for the sleepers")
+        })
+        .collect();
+    yield_now();
+    fibers.iter().for_each(kapok_runtime::JoinHandle::cancel);
+    for fiber in fibers {
+        let end = fiber.join();
+        assert!(end.is_err_and(|error| error.is_cancelled()));
+    }
 }
 
 #[inline(never)]

@@ -3,16 +3,20 @@
 //! Run with `cargo bench -p kapok-runtime --bench idle [-- COUNT]`. Bytes are resident memory and page tables (`VmRSS` and
 //! `VmPTE` of `/proc/self/status`), the fibers' stacks have 64 KiB.
 
+#[path = "support/memory.rs"]
+mod memory;
+
 use std::time::{Duration, Instant};
 
 use kapok_runtime::{Builder, drain, yield_now};
+use memory::{occupied, peak};
 
 fn main() {
     let count = std::env::args()
         .skip(1)
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(1_000_000_usize);
-    let (before, start) = (memory(), Instant::now());
+    let (before, start) = (occupied(), Instant::now());
     for number in 0..count {
         // All different, as in a real program; none ends while we look.
         let time =
@@ -23,7 +27,7 @@ fn main() {
         drop(fiber.expect("there is memory for a million fibers"));
     }
     yield_now();
-    let parked = memory() - before;
+    let parked = occupied() - before;
     report("kapok idle fiber", parked / count as f64, "bytes");
     report("kapok start of all", start.elapsed().as_secs_f64(), "s");
 
@@ -37,31 +41,9 @@ fn main() {
     );
     report(
         "kapok left after the drain",
-        (memory() - before) / count as f64,
+        (occupied() - before) / count as f64,
         "bytes a fiber",
     );
-}
-
-fn memory() -> f64 {
-    field("VmRSS:") + field("VmPTE:")
-}
-
-/// The highest resident memory so far, with today's page tables.
-fn peak() -> f64 {
-    field("VmHWM:") + field("VmPTE:")
-}
-
-fn field(name: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(name))
-        .expect("Linux has the field");
-    let kilobytes = line
-        .split_whitespace()
-        .nth(1)
-        .and_then(|number| number.parse::<f64>().ok());
-    kilobytes.expect("the field is a number") * 1024.0
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark's output")]
