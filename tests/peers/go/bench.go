@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -23,26 +22,13 @@ const (
 	idleStartName  = "idle task start"
 )
 
-func runBenchmarks(seconds float64) {
-	duration := time.Duration(seconds * float64(time.Second))
+func runBenchmarks(duration time.Duration) {
 	measure(duration, yieldName, yieldingTasks*yieldsPerTask, yields)
 	measure(duration, spawnJoinName, spawnBatch, spawnAndJoin)
 	measure(duration, spawnManyName, spawnBatch, spawnMany)
 	measure(duration, pingPongName, pingPongBatch, startPingPong())
 	measure(duration, mutexName, mutexBatch, mutex)
-}
-
-// measure runs one batch to warm up and then as many as fit into the duration.
-func measure(duration time.Duration, name string, operations int, batch func()) {
-	batch()
-	started := time.Now()
-	batches := 0
-	for batches == 0 || time.Since(started) < duration {
-		batch()
-		batches++
-	}
-	elapsed := time.Since(started)
-	fmt.Printf("go %s: %.1f ns\n", name, float64(elapsed.Nanoseconds())/float64(batches*operations))
+	runTimerBenchmarks(duration)
 }
 
 func yields() {

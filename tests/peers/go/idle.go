@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"os"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -35,26 +32,4 @@ func measureIdle(count int) error {
 	fmt.Printf("go %s: %.0f B\n", idleMemoryName, float64(after-before)/float64(count))
 	fmt.Printf("go %s: %.0f ns\n", idleStartName, float64(elapsed.Nanoseconds())/float64(count))
 	return nil
-}
-
-// occupiedBytes returns the bytes of resident memory together with those of the page tables.
-func occupiedBytes() (int64, error) {
-	file, err := os.Open("/proc/self/status")
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	var total int64
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		var kibibytes int64
-		line := lines.Text()
-		if strings.HasPrefix(line, "VmRSS:") || strings.HasPrefix(line, "VmPTE:") {
-			if _, err := fmt.Sscan(strings.Fields(line)[1], &kibibytes); err != nil {
-				return 0, err
-			}
-			total += kibibytes * 1024
-		}
-	}
-	return total, lines.Err()
 }

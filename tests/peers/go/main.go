@@ -1,6 +1,6 @@
 // The Go peer: the servers and benchmarks of ../src in one program, with nothing but Go's standard library.
 //
-// It runs on one P, as every other system here runs on one thread.
+// It runs on one P, as every other system here runs on one thread; only channels between threads are measured on two.
 package main
 
 import (
@@ -9,43 +9,59 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"time"
 )
 
 func main() {
 	runtime.GOMAXPROCS(1)
-	if err := run(os.Args[1:]); err != nil {
+	if err := work(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "go-peer:", err)
 		os.Exit(1)
 	}
 }
 
-const usage = "usage: go-peer echo|http|responses|upload|upload_chunked|churn ADDRESS | micro SECONDS | idle COUNT"
+const usage = "usage: go-peer echo|http|responses|upload|upload_chunked|churn ADDRESS | " +
+	"micro|channels|sleeps SECONDS | idle|crowd COUNT"
 
-func run(arguments []string) error {
+func work(arguments []string) error {
 	if len(arguments) != 2 {
 		return fmt.Errorf(usage)
 	}
-	work, argument := arguments[0], arguments[1]
-	switch work {
+	kind, argument := arguments[0], arguments[1]
+	switch kind {
 	case "echo":
 		return serveEcho(argument)
 	case "http", "responses", "upload", "upload_chunked", "churn":
 		return serveHTTP(argument)
-	case "micro":
+	case "micro", "channels", "sleeps":
 		seconds, err := strconv.ParseFloat(argument, 64)
 		if err != nil {
 			return err
 		}
-		runBenchmarks(seconds)
+		measureFor(kind, time.Duration(seconds*float64(time.Second)))
 		return nil
-	case "idle":
+	case "idle", "crowd":
 		count, err := strconv.Atoi(argument)
 		if err != nil {
 			return err
 		}
+		if kind == "crowd" {
+			return measureCrowd(count)
+		}
 		return measureIdle(count)
 	default:
 		return fmt.Errorf(usage)
+	}
+}
+
+func measureFor(kind string, duration time.Duration) {
+	switch kind {
+	case "micro":
+		runBenchmarks(duration)
+	case "channels":
+		runChannels(duration)
+	case "sleeps":
+		runSleeps(duration)
 	}
 }
 

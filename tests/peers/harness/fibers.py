@@ -1,4 +1,4 @@
-"""The comparison of tasks without I/O: fibers."""
+"""The comparisons of tasks without I/O: fibers, sync, crowd."""
 
 from __future__ import annotations
 
@@ -7,30 +7,14 @@ import re
 import statistics
 import subprocess
 
-from harness import build, machine, systems, table
+from harness import build, machine, table
 from harness.build import Profile
 from harness.failure import Failure
 from harness.rounds import interleave
-from harness.systems import FiberSystem
+from harness.task_works import IDLE_MEMORY, IDLE_START, TASK_WORKS, Program, TaskSystem, task_systems
 
-# A whole pass of one system; a stuck benchmark must not hang the run.
+# A whole pass of one program; a stuck benchmark must not hang the run.
 DEADLINE_SECONDS = 300
-
-PEER_PACKAGES = ["tokio", "smol", "monoio", "may", "corosensei"]
-
-IDLE_MEMORY = "idle task memory"
-IDLE_START = "idle task start"
-
-# The rows that come first and in this order; what else a system prints follows as it came.
-ROWS = [
-    "yield x100",
-    "spawn+join one at a time",
-    "spawn 10k then join",
-    "channel ping-pong round trip",
-    "mutex lock+unlock",
-    IDLE_MEMORY,
-    IDLE_START,
-]
 
 # What kapok's own benchmarks call the same things.
 SAME_ROWS = {
@@ -41,64 +25,72 @@ SAME_ROWS = {
 # kapok's benchmarks repeat each figure with the parking call below three functions that were not inlined.
 DEEP = " three frames deep"
 
-UNITS = {"ns": "ns", "B": "B", "bytes": "B"}
+UNITS = {"ns": "ns", "ms": "ms", "messages/s": "messages/s", "B": "B", "bytes": "B"}
+
+# What a crowd tells on its way, in case it does not survive.
+REACHED = re.compile(r"^waiting so far: (\d+) tasks$", re.MULTILINE)
+REACHED_ROW = "waiting at once, tasks"
 
 # Figures by row, the unit part of the row's name.
 Figures = dict[str, float]
 
 
-def compare(options: argparse.Namespace) -> str:
+def compare(name: str, options: argparse.Namespace) -> str:
+    work = TASK_WORKS[name]
+    machine.check_memory(options.tasks * work.bytes_each)
     profile = Profile(options.profile)
-    found, notes = systems.fiber_systems(profile, options.only, options.seconds, options.tasks)
-    failed_idle: dict[str, str] = {}
-    passes = interleave(found, options.rounds, lambda system: measure(system, options.tasks, failed_idle))
-    medians = {system.name: median_figures(each) for system, each in zip(found, passes)}
+    found, notes = task_systems(work, options)
+    failed: dict[str, str] = {}
+    passes = interleave(found, options.rounds, lambda system: measure(system, options.tasks, failed))
+    medians = {system.name: median_figures(each, work.rows) for system, each in zip(found, passes)}
     rows = [
         [row, *(cell(medians[system.name].get(row)) for system in found)]
-        for row in ordered_rows([list(figures) for figures in medians.values()])
+        for row in ordered_rows([list(figures) for figures in medians.values()], work.rows)
     ]
     body = table.render(["", *(system.name for system in found)], rows, options.markdown)
     facts = [
         f"{table.count(options.rounds, 'round')}, {options.seconds:g} s a benchmark, interleaved; medians",
-        f"{options.tasks:,} idle tasks, which sleep; memory is VmRSS + VmPTE",
         f"profile {profile}",
-        ", ".join([machine.version_of("rustc", "--version"), build.versions(PEER_PACKAGES)]),
+        ", ".join([machine.version_of("rustc", "--version"), build.versions(work.packages)]),
         machine.describe(),
     ]
-    notes += failed_idle.values()
-    notes.insert(0, "The floor: bare corosensei coroutines on a stack that is used again, and std's mutex.")
-    return table.report("tasks on one thread", facts, body, notes, options.markdown)
+    if any(program.counts_tasks for program in work.programs):
+        facts.insert(1, f"{options.tasks:,} tasks that wait; memory is VmRSS + VmPTE, of each")
+    return table.report(work.title, facts, body, work.notes + notes + list(failed.values()), options.markdown)
 
 
-def measure(system: FiberSystem, tasks: int, failed_idle: dict[str, str]) -> Figures:
-    """One pass of one system. That it cannot hold so many idle tasks is a result too, kept in `failed_idle` by its name."""
-    figures = parse(system.name, run(system.micro, system.name), tasks)
-    if not figures:
+def measure(system: TaskSystem, tasks: int, failed: dict[str, str]) -> Figures:
+    """One pass of one system. That it does not survive an attempt is a result too, kept in `failed`."""
+    figures: Figures = {}
+    for program, command in system.commands:
+        outcome, complaint = run(program, command)
+        found = parse(system.name, outcome, tasks)
+        figures |= {row: figure for row, figure in found.items() if row.startswith(program.rows or "")}
+        if complaint and program.attempt:
+            attempt = program.attempt.format(tasks=tasks)
+            failed[f"{system.name} {attempt}"] = f"{attempt}: {system.name} {complaint}"
+        elif complaint:
+            raise Failure(f"{system.name} {complaint}")
+    if not figures and not any(program.attempt for program, _ in system.commands):
         raise Failure(f"{system.name} printed no figures")
-    if system.idle is None:
-        return figures
-    try:
-        idle = parse(system.name, run(system.idle, system.name), tasks)
-    except Failure as failure:
-        failed_idle[system.name] = f"{tasks:,} idle tasks: {failure}"
-        return figures
-    return figures | {row: figure for row, figure in idle.items() if row.startswith((IDLE_MEMORY, IDLE_START))}
+    return figures
 
 
-def run(command: tuple[str, ...], name: str) -> str:
+def run(program: Program, command: list[str]) -> tuple[str, str | None]:
+    """What the program has printed; and how it ended, unless that was well."""
     try:
         outcome = subprocess.run(
-            machine.on_cpu(machine.SERVER_CPU, list(command)),
+            machine.on_cpus(program.cpus, command),
             capture_output=True,
             text=True,
             timeout=DEADLINE_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Failure(f"{name} did not end within {DEADLINE_SECONDS} s") from None
+        return "", f"did not end within {DEADLINE_SECONDS} s"
     if outcome.returncode != 0:
-        raise Failure(f"{name} ended with {outcome.returncode}: {complaint(outcome.stderr)}")
-    return outcome.stdout
+        return outcome.stdout, f"ended with {outcome.returncode}: {complaint(outcome.stderr)}"
+    return outcome.stdout, None
 
 
 def complaint(output: str) -> str:
@@ -112,13 +104,15 @@ def complaint(output: str) -> str:
 def parse(system: str, output: str, tasks: int) -> Figures:
     """Reads lines such as `tokio yield x100: 29.1 ns`, the name of the system before that of the benchmark."""
     figures = {}
-    for name, value, unit in re.findall(r"^(.+): ([\d.]+) (\w+)$", output, re.MULTILINE):
+    for name, value, unit in re.findall(r"^(.+): ([\d.]+) (\S+)$", output, re.MULTILINE):
         name, value = name.removeprefix(f"{system} "), float(value)
         if name == "start of all" and unit == "s":
             # kapok tells the time of all of them.
             name, value, unit = IDLE_START, value * 1e9 / tasks, "ns"
         if unit in UNITS:
             figures[f"{row_name(name)}, {UNITS[unit]}"] = value
+    if reached := REACHED.findall(output):
+        figures[REACHED_ROW] = float(reached[-1])
     return figures
 
 
@@ -127,19 +121,20 @@ def row_name(name: str) -> str:
     return SAME_ROWS.get(plain, plain) + ("," + DEEP if plain != name else "")
 
 
-def median_figures(passes: list[Figures]) -> Figures:
+def median_figures(passes: list[Figures], known: list[str]) -> Figures:
     """The median of each row over those rounds that have it."""
-    rows = ordered_rows([list(figures) for figures in passes])
+    rows = ordered_rows([list(figures) for figures in passes], known)
     return {row: statistics.median(each[row] for each in passes if row in each) for row in rows}
 
 
-def ordered_rows(lists: list[list[str]]) -> list[str]:
+def ordered_rows(lists: list[list[str]], known: list[str]) -> list[str]:
     """All rows there are: the known ones in their order, each followed by its deep twin, then the others as they came."""
     rows = list(dict.fromkeys(row for each in lists for row in each))
 
     def rank(row: str) -> tuple[int, bool]:
-        known = [place for place, name in enumerate(ROWS) if row.startswith(name)]
-        return (known[0] if known else len(ROWS), bool(known) and DEEP in row)
+        # Of two known names one may begin with the other: the longer one is meant.
+        name = max((name for name in known if row.startswith(name)), key=len, default=None)
+        return (len(known), False) if name is None else (known.index(name), DEEP in row)
 
     return sorted(rows, key=rank)
 

@@ -32,9 +32,31 @@ def check(work: str, *tools: str) -> None:
         raise Failure(f"processors {SERVER_CPU} and {LOAD_CPU} are needed; this process may not use {missing}")
 
 
+def check_memory(needed_bytes: int) -> None:
+    """Fails when less memory is free than needed: better than that the kernel ends a program of its own choice."""
+    available = memory_available_bytes()
+    if needed_bytes > available:
+        raise Failure(
+            f"{needed_bytes / 1e9:.1f} GB of memory are needed for so many tasks, "
+            f"{available / 1e9:.1f} GB are free; --tasks asks for fewer"
+        )
+
+
+def memory_available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    raise Failure("/proc/meminfo does not tell MemAvailable")
+
+
 def on_cpu(cpu: int, command: list[str]) -> list[str]:
-    """The command line that runs `command` on one processor alone. taskset becomes the command: the pid stays the same."""
-    return ["taskset", "--cpu-list", str(cpu), *command]
+    """The command line that runs `command` on one processor alone."""
+    return on_cpus((cpu,), command)
+
+
+def on_cpus(cpus: tuple[int, ...], command: list[str]) -> list[str]:
+    """The command line that runs `command` on these processors. taskset becomes the command: the pid stays the same."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cpus)), *command]
 
 
 def cpu_seconds(pid: int) -> float:

@@ -24,7 +24,6 @@ SERVER_PEERS = {
     "churn": ["hyper", "may_minihttp"],
 }
 NGINX_KINDS = ("responses", "upload", "upload_chunked", "churn")
-FIBER_PEERS = ["tokio", "smol", "monoio", "may"]
 
 # Of the other kinds, the program that kapok's own HTTP tests run is the server.
 KAPOK_EXAMPLES = {"echo": "echo", "http": "hello_http"}
@@ -120,40 +119,3 @@ def command_words(command: str) -> tuple[str, ...]:
     if any("{address}" in word or "{port}" in word for word in words):
         return words
     return (*words, "{address}")
-
-
-@dataclass(frozen=True)
-class FiberSystem:
-    """The programs that measure tasks without I/O."""
-
-    name: str
-    micro: tuple[str, ...]
-    # None where there is no such thing as an idle task.
-    idle: tuple[str, ...] | None
-
-
-def fiber_systems(
-    profile: Profile, only: list[str] | None, seconds: float, tasks: int
-) -> tuple[list[FiberSystem], list[str]]:
-    """The systems whose tasks can be measured, the floor first; and notes on those that cannot."""
-    programs = build.peers(profile)
-    micro, idle = str(programs["micro"]), str(programs["idle"])
-
-    def peer(name: str) -> FiberSystem:
-        return FiberSystem(name, (micro, name, str(seconds)), (idle, name, str(tasks)))
-
-    def go() -> FiberSystem:
-        program = str(build.go_peer())
-        return FiberSystem("go", (program, "micro", str(seconds)), (program, "idle", str(tasks)))
-
-    def kapok() -> FiberSystem:
-        # Its benchmarks choose their own counts of turns.
-        fibers = build.kapok_bench("fibers", profile)
-        idle_command = (str(build.kapok_bench("idle", profile)), str(tasks))
-        return FiberSystem("kapok", (str(fibers),), idle_command)
-
-    candidates: list[Candidate] = [("kapok", kapok)]
-    candidates += [(name, lambda name=name: peer(name)) for name in FIBER_PEERS]
-    candidates.append(("go", go))
-    chosen, notes = choose(candidates, only)
-    return [FiberSystem(FLOOR, (micro, FLOOR, str(seconds)), None), *chosen], notes

@@ -11,11 +11,12 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from harness import checks, fibers, load, nginx, table
+from harness import checks, load, nginx, table
 from harness.failure import Failure, Unavailable
 from harness.rounds import interleave, turned
 from harness.server import Server, accepts, free_port
 from harness.systems import NGINX_KINDS, SERVER_PEERS, System, choose, command_words
+from harness.task_tests import Attempts, Figures  # noqa: F401, unittest finds them here
 from harness.works import HTTP_WORKS
 
 
@@ -172,46 +173,6 @@ class Nginx(unittest.TestCase):
     def test_without_it_the_others_are_measured(self):
         with mock.patch.object(nginx, "find", lambda: None), self.assertRaisesRegex(Unavailable, "package nginx"):
             nginx.command()
-
-
-class Fibers(unittest.TestCase):
-    def test_figures_are_read_by_row(self):
-        output = "tokio yield x100: 29.1 ns\ntokio idle task memory: 456 B\nsomething else\n"
-        expected = {"yield x100, ns": 29.1, "idle task memory, B": 456.0}
-        self.assertEqual(fibers.parse("tokio", output, 1), expected)
-
-    def test_kapoks_own_names_are_the_peers_rows(self):
-        output = (
-            "kapok yield_now x100 fibers: 7.1 ns\n"
-            "kapok yield_now x100 fibers three frames deep: 29.0 ns\n"
-            "kapok idle fiber: 4224.00 bytes\n"
-            "kapok start of all: 0.50 s\n"
-            "kapok peak over parked: 1.10 times\n"
-        )
-        expected = {
-            "yield x100, ns": 7.1,
-            "yield x100, three frames deep, ns": 29.0,
-            "idle task memory, B": 4224.0,
-            "idle task start, ns": 500.0,
-        }
-        self.assertEqual(fibers.parse("kapok", output, 1_000_000), expected)
-
-    def test_known_rows_come_first_and_deep_ones_behind_their_twins(self):
-        lists = [
-            ["park+unpark round trip, ns", "yield x100, three frames deep, ns"],
-            ["mutex lock+unlock, ns", "yield x100, ns"],
-        ]
-        expected = [
-            "yield x100, ns",
-            "yield x100, three frames deep, ns",
-            "mutex lock+unlock, ns",
-            "park+unpark round trip, ns",
-        ]
-        self.assertEqual(fibers.ordered_rows(lists), expected)
-
-    def test_the_median_is_of_the_rounds_that_have_the_row(self):
-        passes = [{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0}]
-        self.assertEqual(fibers.median_figures(passes), {"a": 2.0, "b": 5.0})
 
 
 class Systems(unittest.TestCase):

@@ -15,6 +15,17 @@ pub fn occupied_bytes() -> io::Result<u64> {
     Ok(field_bytes(&status, "VmRSS:")? + field_bytes(&status, "VmPTE:")?)
 }
 
+/// Returns the most bytes of resident memory so far, together with today's page tables: the kernel keeps no highest figure of
+/// those, but gives none back before the memory they stand for is unmapped.
+///
+/// # Errors
+///
+/// As those of [`occupied_bytes`].
+pub fn highest_bytes() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    Ok(field_bytes(&status, "VmHWM:")? + field_bytes(&status, "VmPTE:")?)
+}
+
 /// Reads a line such as `VmRSS:      1234 kB`.
 fn field_bytes(status: &str, field: &str) -> io::Result<u64> {
     status

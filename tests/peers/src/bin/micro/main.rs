@@ -1,11 +1,13 @@
 //! What tasks cost without I/O: `micro SYSTEM SECONDS` runs each benchmark for SECONDS and prints `SYSTEM BENCHMARK: N ns`.
 //!
-//! Every file is one system, set as its users would set it for one thread. A system leaves out what it does not offer.
+//! Every file is one system, set as its users would set it for one thread, and has its timers in a file of `timers/`. A system
+//! leaves out what it does not offer.
 
 mod floor;
 mod may_coroutines;
 mod monoio_tasks;
 mod smol_tasks;
+mod timers;
 mod tokio_tasks;
 
 use std::env;

@@ -1,4 +1,7 @@
 //! may's coroutines on one worker.
+//!
+//! Its timers are not here: may has no limit for any operation, cancelling a coroutine is `unsafe`, and it cannot hold as many
+//! sleepers as are asked for.
 
 use std::hint::black_box;
 

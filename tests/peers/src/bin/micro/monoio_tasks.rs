@@ -6,6 +6,8 @@ use std::task::Poll;
 use monoio::{LegacyDriver, RuntimeBuilder};
 use peers::bench::{Runner, SPAWN_AND_JOIN, SPAWN_MANY, YIELD, YIELDING_TASKS, YIELDS_PER_TASK};
 
+use crate::timers;
+
 /// Runs the benchmarks of tasks.
 pub(crate) fn run(runner: Runner) {
     // The driver that runs everywhere; without I/O neither of the two is asked for anything but events.
@@ -17,6 +19,7 @@ pub(crate) fn run(runner: Runner) {
         spawn_and_join(runner).await;
         spawn_many(runner).await;
     });
+    timers::monoio_timers::run(runner);
 }
 
 async fn yields(runner: Runner) {
@@ -37,7 +40,7 @@ async fn yields(runner: Runner) {
 }
 
 /// What other runtimes call by this name: to the end of the queue and back.
-async fn yield_now() {
+pub(crate) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
         if yielded {

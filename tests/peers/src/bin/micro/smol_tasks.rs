@@ -10,6 +10,8 @@ use smol::channel;
 use smol::future::yield_now;
 use smol::lock::Mutex;
 
+use crate::timers;
+
 /// Runs all benchmarks.
 pub(crate) fn run(runner: Runner) {
     let executor = LocalExecutor::new();
@@ -21,6 +23,7 @@ pub(crate) fn run(runner: Runner) {
         ping_pong(runner, &executor).await;
         mutex(runner).await;
     }));
+    timers::smol_timers::run(runner);
 }
 
 async fn yields(runner: Runner, executor: &LocalExecutor<'_>) {

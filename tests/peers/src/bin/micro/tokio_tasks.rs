@@ -11,6 +11,8 @@ use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::yield_now;
 
+use crate::timers;
+
 /// Runs all benchmarks.
 pub(crate) fn run(runner: Runner) {
     // Without the drivers of I/O and time, which a turn would ask for events.
@@ -24,6 +26,7 @@ pub(crate) fn run(runner: Runner) {
         ping_pong(runner).await;
         mutex(runner).await;
     });
+    timers::tokio_timers::run(runner);
 }
 
 async fn yields(runner: Runner) {
