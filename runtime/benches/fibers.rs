@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use kapok_runtime::sync::{Mutex, channel};
 use kapok_runtime::{Builder, current, park, sleep, spawn, timeout, yield_now};
 
 const TURNS: u64 = 5_000_000;
@@ -30,6 +31,18 @@ fn main() {
     round_trips("kapok park+unpark round trip", park);
     round_trips("kapok park+unpark round trip three frames deep", || {
         deep(park)
+    });
+    ping_pong(
+        "kapok channel ping-pong round trip",
+        channel::Receiver::recv,
+    );
+    ping_pong(
+        "kapok channel ping-pong round trip three frames deep",
+        |messages| deep(|| messages.recv()),
+    );
+    lock("kapok mutex lock+unlock", add_one);
+    lock("kapok mutex lock+unlock three frames deep", |mutex| {
+        deep(|| add_one(mutex))
     });
     timeouts("kapok timeout around what is ready", || ());
     timeouts("kapok timeout around a yield", yield_now);
@@ -120,6 +133,48 @@ fn round_trips(name: &str, wait: impl Fn() + Copy + 'static) {
     });
     first.join().expect("only parks");
     report(name, start, TURNS);
+}
+
+fn ping_pong<R>(name: &str, receive: R)
+where
+    R: Fn(&channel::Receiver<u64>) -> Result<u64, channel::RecvError> + Copy + 'static,
+{
+    let start = Instant::now();
+    let first = spawn(move || {
+        let (ping, pings) = channel::unbounded();
+        let (pong, pongs) = channel::unbounded();
+        let second = spawn(move || {
+            while let Ok(message) = receive(&pings) {
+                pong.send(message).expect("the other fiber listens");
+            }
+        });
+        for message in 0..TURNS {
+            ping.send(message).expect("the other fiber listens");
+            receive(&pongs).expect("the other fiber answers");
+        }
+        drop(ping);
+        second.join().expect("only answers");
+    });
+    first.join().expect("only asks");
+    report(name, start, TURNS);
+}
+
+fn lock(name: &str, step: impl Fn(&Mutex<u64>) + Copy + 'static) {
+    let start = Instant::now();
+    let fiber = spawn(move || {
+        let mutex = Mutex::new(0);
+        for _ in 0..TURNS {
+            // Out of the optimiser's sight, which could otherwise see that no other thread knows this mutex.
+            step(black_box(&mutex));
+        }
+    });
+    fiber.join().expect("only locks");
+    report(name, start, TURNS);
+}
+
+#[inline(always)]
+fn add_one(mutex: &Mutex<u64>) {
+    *mutex.lock().expect("no panic poisons it") += 1;
 }
 
 fn timeouts(name: &str, operation: impl Fn() + Copy + 'static) {

@@ -1,9 +1,10 @@
 """Tests of the comparisons of tasks. They run with those of `harness.tests`."""
 
+import re
 import sys
 import unittest
 
-from harness import fibers, machine
+from harness import build, fibers, machine
 from harness.failure import Failure
 from harness.task_works import TASK_WORKS, Program, TaskSystem
 
@@ -62,6 +63,14 @@ class Figures(unittest.TestCase):
     def test_the_median_is_of_the_rounds_that_have_the_row(self):
         passes = [{"a": 1.0, "b": 5.0}, {"a": 3.0}, {"a": 2.0}]
         self.assertEqual(fibers.median_figures(passes, []), {"a": 2.0, "b": 5.0})
+
+
+class TaskWorks(unittest.TestCase):
+    def test_every_program_has_its_twin_in_kapoks_benchmarks(self):
+        manifest = (build.REPOSITORY / "runtime" / "Cargo.toml").read_text()
+        benches = re.findall(r'^\[\[bench\]\]\nname = "(\w+)"$', manifest, re.MULTILINE)
+        for work in TASK_WORKS.values():
+            self.assertLessEqual({program.kapok_bench for program in work.programs}, set(benches))
 
 
 class Attempts(unittest.TestCase):

@@ -16,7 +16,7 @@ from harness.failure import Failure, Unavailable
 from harness.rounds import interleave, turned
 from harness.server import Server, accepts, free_port
 from harness.systems import NGINX_KINDS, SERVER_PEERS, System, choose, command_words
-from harness.task_tests import Attempts, Figures  # noqa: F401, unittest finds them here
+from harness.task_tests import Attempts, Figures, TaskWorks  # noqa: F401, unittest finds them here
 from harness.works import HTTP_WORKS
 
 
