@@ -10,7 +10,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["fiber"],
     &["hub"],
     &["task"],
-    &["time", "net"],
+    &["time", "io", "net"],
     &["hubs"],
     &["lib"],
 ];
@@ -165,8 +165,9 @@ fn public_functions_that_park_are_marked() {
         "park(",
         "park_until(",
         "switch_out(",
-        ".socket.wait(",
-        "self.operate(",
+        ".registered().wait(",
+        ".registered.wait(",
+        ".operate(",
         ".packet.wait(",
         "drain_hub(",
     ];
@@ -175,6 +176,7 @@ fn public_functions_that_park_are_marked() {
     let mut unmarked = Vec::new();
     for folder in [
         "runtime/src/task",
+        "runtime/src/io",
         "runtime/src/net",
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",

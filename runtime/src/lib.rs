@@ -8,7 +8,7 @@
 //!   without locks. A fiber is switched out only at **switchpoints**: [`switchpoint`], [`assert_no_switchpoints`].
 //! - A hub is made on first use. The thread's own stack is its root fiber: `main` needs no macro and no runtime object.
 //! - [`Hubs`] runs one hub a core.
-//! - [`net`] mirrors [`std::net`].
+//! - [`net`] mirrors [`std::net`] and [`std::os::unix::net`]; [`io`] has pipes, and lets fibers wait for any descriptor.
 //! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]
@@ -23,6 +23,7 @@ mod slab;
 mod task;
 mod time;
 
+pub mod io;
 pub mod net;
 
 pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};

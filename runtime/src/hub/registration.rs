@@ -104,16 +104,23 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
     }
 
-    /// Marks the descriptor as closed for all handles and wakes who waits on this hub.
+    /// Marks the descriptor as closed for all handles and wakes who waits for it, on this hub and on others.
     pub(crate) fn close(&self) {
-        self.shared.is_closed.store(true, Ordering::Release);
-        if let Some(hub) = current::existing_hub()
-            && let Some(source) = self
-                .registration
-                .get()
-                .and_then(|registration| registration.source(hub))
-        {
-            source.wake_all(hub);
+        if self.shared.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Whoever registers it after this finds it closed.
+        let registrations = self.shared.registrations().clone();
+        let hub = current::existing_hub();
+        for registration in registrations {
+            match hub.filter(|hub| registration.is_of(hub)) {
+                Some(hub) => {
+                    if let Some(source) = registration.source(hub) {
+                        source.wake_all(hub);
+                    }
+                }
+                None => registration.interrupt(),
+            }
         }
     }
 
@@ -249,6 +256,18 @@ impl Registration {
     #[inline(always)]
     fn is_of(self, hub: &Hub) -> bool {
         std::ptr::eq(self.remote, hub.remote) && self.epoch == hub.epoch.get()
+    }
+
+    /// Has the hub of another thread wake who waits there.
+    fn interrupt(self) {
+        let Self {
+            remote,
+            epoch,
+            index,
+            generation,
+        } = self;
+        // On a hub that is gone nobody waits.
+        drop(remote.send(epoch, Message::Interrupt { index, generation }));
     }
 
     #[inline(always)]

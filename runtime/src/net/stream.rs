@@ -1,6 +1,5 @@
 //! TCP connections.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -15,8 +14,8 @@ use super::options::tcp_socket;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::Hub;
 use crate::hub::current;
-use crate::hub::registration::{Registered, closed};
 use crate::hub::sources::Direction;
+use crate::io::{Timed, checked};
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
 ///
@@ -42,45 +41,7 @@ use crate::hub::sources::Direction;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream {
-    socket: Registered<std::net::TcpStream>,
-    read_limit: Cell<Limit>,
-    write_limit: Cell<Limit>,
-}
-
-/// How long an operation may wait.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    /// In nanoseconds, or [`NEVER`].
-    timeout: u64,
-    deadline: Option<Instant>,
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self {
-            timeout: NEVER,
-            deadline: None,
-        }
-    }
-}
-
-impl Limit {
-    /// In the hub's nanoseconds, for a wait that begins now.
-    #[inline(always)]
-    fn end(self, hub: &Hub) -> u64 {
-        let end = match self.timeout {
-            NEVER => NEVER,
-            timeout => hub.clock.rough_deadline_after(timeout),
-        };
-        match self.deadline {
-            None => end,
-            Some(deadline) => end.min(hub.clock.nanoseconds(deadline)),
-        }
-    }
-
-    fn timeout(self) -> Option<Duration> {
-        (self.timeout != NEVER).then(|| Duration::from_nanos(self.timeout))
-    }
+    socket: Timed<std::net::TcpStream>,
 }
 
 impl TcpStream {
@@ -119,6 +80,7 @@ impl TcpStream {
         let hub = current::hub();
         stream
             .socket
+            .registered()
             .wait(hub, Direction::Write, Wait::Connect, deadline(hub))?;
         match stream.socket.io().take_error()? {
             Some(error) => Err(error),
@@ -129,9 +91,7 @@ impl TcpStream {
     /// A stream of a socket that is non-blocking already.
     pub(super) fn of(socket: std::net::TcpStream) -> Self {
         Self {
-            socket: Registered::new(socket),
-            read_limit: Cell::default(),
-            write_limit: Cell::default(),
+            socket: Timed::new(socket),
         }
     }
 
@@ -153,10 +113,7 @@ impl TcpStream {
     ///
     /// If the system refuses to make it blocking or to duplicate it.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        let stream = match self.socket.into_inner() {
-            Ok(stream) => stream,
-            Err(shared) => shared.io().try_clone()?,
-        };
+        let stream = self.socket.into_inner(std::net::TcpStream::try_clone)?;
         stream.set_nonblocking(false)?;
         Ok(stream)
     }
@@ -169,8 +126,6 @@ impl TcpStream {
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             socket: self.socket.share(),
-            read_limit: self.read_limit.clone(),
-            write_limit: self.write_limit.clone(),
         })
     }
 
@@ -242,17 +197,11 @@ impl TcpStream {
     }
 
     pub(super) fn limit_read(&self, timeout: Option<Duration>) {
-        self.read_limit.set(Limit {
-            timeout: nanoseconds(timeout),
-            ..self.read_limit.get()
-        });
+        self.socket.set_timeout(Direction::Read, timeout);
     }
 
     pub(super) fn limit_write(&self, timeout: Option<Duration>) {
-        self.write_limit.set(Limit {
-            timeout: nanoseconds(timeout),
-            ..self.write_limit.get()
-        });
+        self.socket.set_timeout(Direction::Write, timeout);
     }
 
     /// The timeout set by [`Self::set_read_timeout`].
@@ -261,7 +210,7 @@ impl TcpStream {
     ///
     /// None; the signature is std's.
     pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.read_limit.get().timeout())
+        Ok(self.socket.timeout(Direction::Read))
     }
 
     /// The timeout set by [`Self::set_write_timeout`].
@@ -270,23 +219,17 @@ impl TcpStream {
     ///
     /// None; the signature is std's.
     pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.write_limit.get().timeout())
+        Ok(self.socket.timeout(Direction::Write))
     }
 
     /// When reads must be done, however many they are: after it they return `TimedOut` instead of waiting. Default is never.
     pub fn set_read_deadline(&self, deadline: Option<Instant>) {
-        self.read_limit.set(Limit {
-            deadline,
-            ..self.read_limit.get()
-        });
+        self.socket.set_deadline(Direction::Read, deadline);
     }
 
     /// When writes must be done, however many they are. Default is never.
     pub fn set_write_deadline(&self, deadline: Option<Instant>) {
-        self.write_limit.set(Limit {
-            deadline,
-            ..self.write_limit.get()
-        });
+        self.socket.set_deadline(Direction::Write, deadline);
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`). Default is the system's: no.
@@ -352,74 +295,9 @@ impl TcpStream {
         cancel = "nothing was taken"
     )]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.operate(Direction::Read, Wait::Read, |socket| socket.peek(buffer))
+        self.socket
+            .operate(Direction::Read, Wait::Read, |socket| socket.peek(buffer))
     }
-
-    /// Tries the operation, waits while it would block, and tries again.
-    #[inline(always)]
-    fn operate<T>(
-        &self,
-        direction: Direction,
-        wait: Wait,
-        mut operation: impl FnMut(&std::net::TcpStream) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let hub = current::hub();
-        // Before the operation: nothing may run between it and what the caller notes of it.
-        hub.spend_budget(current::running_fiber());
-        loop {
-            // A registered descriptor that is not ready need not be asked.
-            let source = self.socket.source(hub);
-            if source.is_none_or(|source| source.is_ready(direction)) || self.socket.is_closed() {
-                match operation(self.socket.io()) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if let Some(source) = source {
-                            source.clear_ready(direction);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Ok(_) | Err(_) if self.socket.is_closed() => return Err(closed()),
-                    result => return result,
-                }
-            }
-            let limit = if direction == Direction::Read {
-                &self.read_limit
-            } else {
-                &self.write_limit
-            };
-            self.socket
-                .wait(hub, direction, wait, limit.get().end(hub))?;
-        }
-    }
-
-    /// Takes note that a read of `asked` bytes took `taken`: a short one has drained the socket.
-    #[inline(always)]
-    fn note_read(&self, asked: usize, taken: usize) {
-        let hub = current::hub();
-        hub.spend_bytes(taken);
-        if 0 < taken
-            && taken < asked
-            && hub.reports_peer_shutdown()
-            && let Some(source) = self.socket.source(hub)
-        {
-            source.drained();
-        }
-    }
-}
-
-/// A timeout of centuries is one, and not none.
-fn nanoseconds(timeout: Option<Duration>) -> u64 {
-    let finite = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(NEVER);
-    timeout.map_or(NEVER, |timeout| finite(timeout).min(NEVER - 1))
-}
-
-fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a timeout of zero",
-        ));
-    }
-    Ok(timeout)
 }
 
 fn is_in_progress(error: &io::Error) -> bool {
@@ -436,19 +314,24 @@ impl Read for &TcpStream {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let taken = self.operate(Direction::Read, Wait::Read, |mut socket| {
-            socket.read(buffer)
-        })?;
-        self.note_read(buffer.len(), taken);
+        let taken = self
+            .socket
+            .operate(Direction::Read, Wait::Read, |mut socket| {
+                socket.read(buffer)
+            })?;
+        self.socket.note_read(buffer.len(), taken);
         Ok(taken)
     }
 
     #[switchpoint]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let taken = self.operate(Direction::Read, Wait::Read, |mut socket| {
-            socket.read_vectored(buffers)
-        })?;
-        self.note_read(buffers.iter().map(|buffer| buffer.len()).sum(), taken);
+        let taken = self
+            .socket
+            .operate(Direction::Read, Wait::Read, |mut socket| {
+                socket.read_vectored(buffers)
+            })?;
+        self.socket
+            .note_read(buffers.iter().map(|buffer| buffer.len()).sum(), taken);
         Ok(taken)
     }
 }
@@ -460,18 +343,22 @@ impl Write for &TcpStream {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
-            socket.write(bytes)
-        })?;
+        let written = self
+            .socket
+            .operate(Direction::Write, Wait::Write, |mut socket| {
+                socket.write(bytes)
+            })?;
         current::hub().spend_bytes(written);
         Ok(written)
     }
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
-            socket.write_vectored(buffers)
-        })?;
+        let written = self
+            .socket
+            .operate(Direction::Write, Wait::Write, |mut socket| {
+                socket.write_vectored(buffers)
+            })?;
         current::hub().spend_bytes(written);
         Ok(written)
     }

@@ -1,0 +1,197 @@
+//! A descriptor whose operations wait in fibers, with limits of time for each direction: what all sockets and pipes are made of.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::Hub;
+use crate::hub::current;
+use crate::hub::registration::{Registered, closed};
+use crate::hub::sources::Direction;
+
+/// A non-blocking descriptor, its registration, and how long a read or a write may wait.
+#[derive(Debug)]
+pub(crate) struct Timed<S: AsFd + Send + Sync + 'static> {
+    registered: Registered<S>,
+    read_limit: Cell<Limit>,
+    write_limit: Cell<Limit>,
+}
+
+/// How long an operation may wait.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    /// In nanoseconds, or [`NEVER`].
+    timeout: u64,
+    deadline: Option<Instant>,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self {
+            timeout: NEVER,
+            deadline: None,
+        }
+    }
+}
+
+impl Limit {
+    /// In the hub's nanoseconds, for a wait that begins now.
+    #[inline(always)]
+    fn end(self, hub: &Hub) -> u64 {
+        let end = match self.timeout {
+            NEVER => NEVER,
+            timeout => hub.clock.rough_deadline_after(timeout),
+        };
+        match self.deadline {
+            None => end,
+            Some(deadline) => end.min(hub.clock.nanoseconds(deadline)),
+        }
+    }
+}
+
+impl<S: AsFd + Send + Sync + 'static> Timed<S> {
+    /// Of a descriptor that is non-blocking already.
+    pub(crate) fn new(io: S) -> Self {
+        Self {
+            registered: Registered::new(io),
+            read_limit: Cell::default(),
+            write_limit: Cell::default(),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn io(&self) -> &S {
+        self.registered.io()
+    }
+
+    #[inline(always)]
+    pub(crate) fn registered(&self) -> &Registered<S> {
+        &self.registered
+    }
+
+    /// Another handle of the same descriptor; its limits are its own from here on.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            registered: self.registered.share(),
+            read_limit: self.read_limit.clone(),
+            write_limit: self.write_limit.clone(),
+        }
+    }
+
+    /// The descriptor itself; if other handles share it, what `duplicate` makes of it.
+    pub(crate) fn into_inner(self, duplicate: impl FnOnce(&S) -> io::Result<S>) -> io::Result<S> {
+        match self.registered.into_inner() {
+            Ok(io) => Ok(io),
+            Err(shared) => duplicate(shared.io()),
+        }
+    }
+
+    /// Marks the descriptor as closed for all its handles and wakes whoever waits for it, on whatever hub.
+    pub(crate) fn close(&self) {
+        self.registered.close();
+    }
+
+    /// Tries the operation, waits while it would block, and tries again.
+    #[inline(always)]
+    pub(crate) fn operate<T>(
+        &self,
+        direction: Direction,
+        wait: Wait,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let hub = current::hub();
+        // Before the operation: nothing may run between it and what the caller notes of it.
+        hub.spend_budget(current::running_fiber());
+        loop {
+            // A registered descriptor that is not ready need not be asked.
+            let source = self.registered.source(hub);
+            if source.is_none_or(|source| source.is_ready(direction)) || self.registered.is_closed()
+            {
+                match operation(self.io()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if let Some(source) = source {
+                            source.clear_ready(direction);
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Ok(_) | Err(_) if self.registered.is_closed() => return Err(closed()),
+                    result => return result,
+                }
+            }
+            let end = self.wait_end(hub, direction);
+            self.registered.wait(hub, direction, wait, end)?;
+        }
+    }
+
+    /// Takes note that a read of `asked` bytes took `taken`: a short one has drained the descriptor.
+    ///
+    /// For streams of bytes alone, and not for unix ones, whose reads stop where descriptors were sent along.
+    #[inline(always)]
+    pub(crate) fn note_read(&self, asked: usize, taken: usize) {
+        let hub = current::hub();
+        hub.spend_bytes(taken);
+        if 0 < taken
+            && taken < asked
+            && hub.reports_peer_shutdown()
+            && let Some(source) = self.registered.source(hub)
+        {
+            source.drained();
+        }
+    }
+
+    /// How long an operation of that direction may wait, from when it begins to.
+    pub(crate) fn set_timeout(&self, direction: Direction, timeout: Option<Duration>) {
+        let limit = self.limit(direction);
+        limit.set(Limit {
+            timeout: nanoseconds(timeout),
+            ..limit.get()
+        });
+    }
+
+    pub(crate) fn timeout(&self, direction: Direction) -> Option<Duration> {
+        let timeout = self.limit(direction).get().timeout;
+        (timeout != NEVER).then(|| Duration::from_nanos(timeout))
+    }
+
+    /// When all operations of that direction must be done.
+    pub(crate) fn set_deadline(&self, direction: Direction, deadline: Option<Instant>) {
+        let limit = self.limit(direction);
+        limit.set(Limit {
+            deadline,
+            ..limit.get()
+        });
+    }
+
+    #[inline(always)]
+    fn limit(&self, direction: Direction) -> &Cell<Limit> {
+        match direction {
+            Direction::Read => &self.read_limit,
+            Direction::Write => &self.write_limit,
+        }
+    }
+
+    /// The end of a wait in that direction that begins now, in the hub's nanoseconds.
+    #[inline(always)]
+    pub(crate) fn wait_end(&self, hub: &Hub, direction: Direction) -> u64 {
+        self.limit(direction).get().end(hub)
+    }
+}
+
+/// A timeout of centuries is one, and not none.
+fn nanoseconds(timeout: Option<Duration>) -> u64 {
+    let finite = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(NEVER);
+    timeout.map_or(NEVER, |timeout| finite(timeout).min(NEVER - 1))
+}
+
+/// The timeout, unless it is zero: std refuses that.
+pub(crate) fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
+    if timeout == Some(Duration::ZERO) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a timeout of zero",
+        ));
+    }
+    Ok(timeout)
+}
