@@ -5,9 +5,11 @@ mod connection;
 mod listener;
 mod options;
 mod stream;
+mod udp;
 
 pub use address::{ToSocketAddrs, resolve};
 pub use connection::{Connection, Listener};
 pub use listener::{Incoming, TcpListener};
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 pub use stream::TcpStream;
+pub use udp::UdpSocket;
