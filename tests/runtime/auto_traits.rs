@@ -53,6 +53,9 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(TcpStream, true, false);
     crosses!(TcpListener, true, false);
     crosses!(kapok::net::UdpSocket, true, false);
+    crosses!(kapok::net::UnixStream, true, false);
+    crosses!(kapok::net::UnixListener, true, false);
+    crosses!(kapok::net::UnixDatagram, true, false);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

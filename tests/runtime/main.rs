@@ -17,3 +17,4 @@ mod switchpoints;
 mod tcp;
 mod time;
 mod udp;
+mod unix;

@@ -18,9 +18,12 @@ use super::{Hub, wake};
 use crate::fiber::FiberSlot;
 use crate::slab::SlabCell;
 
+/// What a fiber wants to do with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// Reading, receiving, accepting.
     Read,
+    /// Writing, sending, connecting.
     Write,
 }
 

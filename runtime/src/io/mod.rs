@@ -2,4 +2,6 @@
 
 mod timed;
 
-pub(crate) use timed::{Timed, checked};
+pub use crate::hub::sources::Direction;
+
+pub(crate) use timed::{Timed, checked, timeouts};

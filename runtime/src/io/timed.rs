@@ -11,6 +11,10 @@ use crate::hub::current;
 use crate::hub::registration::{Registered, closed};
 use crate::hub::sources::Direction;
 
+/// Between two attempts of an operation of which no event tells; doubled each time.
+const RETRY_TIME_MIN: Duration = Duration::from_millis(1);
+const RETRY_TIME_MAX: Duration = Duration::from_millis(64);
+
 /// A non-blocking descriptor, its registration, and how long a read or a write may wait.
 #[derive(Debug)]
 pub(crate) struct Timed<S: AsFd + Send + Sync + 'static> {
@@ -125,6 +129,44 @@ impl<S: AsFd + Send + Sync + 'static> Timed<S> {
         }
     }
 
+    /// [`Self::operate`] for operations of which no event may tell when they can be tried again: they are tried from time to time.
+    pub(crate) fn operate_or_retry<T>(
+        &self,
+        direction: Direction,
+        wait: Wait,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let hub = current::hub();
+        hub.spend_budget(current::running_fiber());
+        let end = self.wait_end(hub, direction);
+        let mut retry_time = RETRY_TIME_MIN;
+        loop {
+            match operation(self.io()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(_) | Err(_) if self.registered.is_closed() => return Err(closed()),
+                result => return result,
+            }
+            let retry = hub.clock.deadline_after(retry_time);
+            retry_time = (retry_time * 2).min(RETRY_TIME_MAX);
+            // Events say nothing: a unix datagram that finds no room makes one by being freed. A close wakes all the same.
+            loop {
+                self.registered.register(hub)?.clear_ready(direction);
+                match (self.registered).wait(hub, direction, wait, end.min(retry)) {
+                    Ok(()) => {}
+                    Err(error)
+                        if error.kind() == io::ErrorKind::TimedOut
+                            && retry < end
+                            && !hub.is_expired.get() =>
+                    {
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
     /// Takes note that a read of `asked` bytes took `taken`: a short one has drained the descriptor.
     ///
     /// For streams of bytes alone, and not for unix ones, whose reads stop where descriptors were sent along.
@@ -195,3 +237,67 @@ pub(crate) fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>>
     }
     Ok(timeout)
 }
+
+/// The methods by which a type sets the limits of time of its field, which is a [`Timed`]. For use in an `impl`.
+macro_rules! timeouts {
+    ($field:ident) => {
+        /// How long reading may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
+        /// cheaper to find than by reading the precise clock.
+        ///
+        /// # Errors
+        ///
+        /// `InvalidInput` for a zero timeout, as std.
+        pub fn set_read_timeout(&self, timeout: Option<std::time::Duration>) -> io::Result<()> {
+            let timeout = $crate::io::checked(timeout)?;
+            self.$field
+                .set_timeout($crate::io::Direction::Read, timeout);
+            Ok(())
+        }
+
+        /// How long writing may wait. Default is for ever. Long timeouts are as rough as those of
+        /// [`set_read_timeout`](Self::set_read_timeout).
+        ///
+        /// # Errors
+        ///
+        /// `InvalidInput` for a zero timeout, as std.
+        pub fn set_write_timeout(&self, timeout: Option<std::time::Duration>) -> io::Result<()> {
+            let timeout = $crate::io::checked(timeout)?;
+            self.$field
+                .set_timeout($crate::io::Direction::Write, timeout);
+            Ok(())
+        }
+
+        /// The timeout set by [`Self::set_read_timeout`].
+        ///
+        /// # Errors
+        ///
+        /// None; the signature is std's.
+        pub fn read_timeout(&self) -> io::Result<Option<std::time::Duration>> {
+            Ok(self.$field.timeout($crate::io::Direction::Read))
+        }
+
+        /// The timeout set by [`Self::set_write_timeout`].
+        ///
+        /// # Errors
+        ///
+        /// None; the signature is std's.
+        pub fn write_timeout(&self) -> io::Result<Option<std::time::Duration>> {
+            Ok(self.$field.timeout($crate::io::Direction::Write))
+        }
+
+        /// When reading must be done, however many calls it takes: after it they return `TimedOut` instead of waiting. Default
+        /// is never.
+        pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) {
+            self.$field
+                .set_deadline($crate::io::Direction::Read, deadline);
+        }
+
+        /// When writing must be done, however many calls it takes. Default is never.
+        pub fn set_write_deadline(&self, deadline: Option<std::time::Instant>) {
+            self.$field
+                .set_deadline($crate::io::Direction::Write, deadline);
+        }
+    };
+}
+
+pub(crate) use timeouts;

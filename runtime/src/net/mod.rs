@@ -1,5 +1,6 @@
-//! Sockets with the names and signatures of [`std::net`], on which a fiber waits and not its thread.
+//! Sockets with the names and signatures of [`std::net`] and [`std::os::unix::net`], on which a fiber waits and not its thread.
 
+mod accept;
 mod address;
 mod connection;
 mod listener;
@@ -7,9 +8,14 @@ mod options;
 mod stream;
 mod udp;
 
+pub mod unix;
+
 pub use address::{ToSocketAddrs, resolve};
 pub use connection::{Connection, Listener};
 pub use listener::{Incoming, TcpListener};
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 pub use stream::TcpStream;
 pub use udp::UdpSocket;
+pub use unix::datagram::UnixDatagram;
+pub use unix::listener::UnixListener;
+pub use unix::stream::UnixStream;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
@@ -14,8 +14,7 @@ use super::options::tcp_socket;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::Hub;
 use crate::hub::current;
-use crate::hub::sources::Direction;
-use crate::io::{Timed, checked};
+use crate::io::{Direction, Timed, checked, timeouts};
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
 ///
@@ -174,27 +173,7 @@ impl TcpStream {
         self.socket.close();
     }
 
-    /// How long a read may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
-    /// cheaper to find than by reading the precise clock.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.limit_read(checked(timeout)?);
-        Ok(())
-    }
-
-    /// How long a write may wait. Default is for ever. Long ones are as rough as those of
-    /// [`set_read_timeout`](Self::set_read_timeout).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.limit_write(checked(timeout)?);
-        Ok(())
-    }
+    timeouts!(socket);
 
     pub(super) fn limit_read(&self, timeout: Option<Duration>) {
         self.socket.set_timeout(Direction::Read, timeout);
@@ -202,34 +181,6 @@ impl TcpStream {
 
     pub(super) fn limit_write(&self, timeout: Option<Duration>) {
         self.socket.set_timeout(Direction::Write, timeout);
-    }
-
-    /// The timeout set by [`Self::set_read_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.timeout(Direction::Read))
-    }
-
-    /// The timeout set by [`Self::set_write_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.timeout(Direction::Write))
-    }
-
-    /// When reads must be done, however many they are: after it they return `TimedOut` instead of waiting. Default is never.
-    pub fn set_read_deadline(&self, deadline: Option<Instant>) {
-        self.socket.set_deadline(Direction::Read, deadline);
-    }
-
-    /// When writes must be done, however many they are. Default is never.
-    pub fn set_write_deadline(&self, deadline: Option<Instant>) {
-        self.socket.set_deadline(Direction::Write, deadline);
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`). Default is the system's: no.

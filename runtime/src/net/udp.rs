@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
@@ -12,8 +11,7 @@ use socket2::SockRef;
 use super::address::{ToSocketAddrs, each_address};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
-use crate::hub::sources::Direction;
-use crate::io::{Timed, checked};
+use crate::io::{Direction, Timed, timeouts};
 
 /// A UDP socket, with the methods of [`std::net::UdpSocket`].
 ///
@@ -225,54 +223,7 @@ impl UdpSocket {
         let _ = self.options().shutdown(Shutdown::Both);
     }
 
-    /// How long receiving may wait. Default is for ever. Ten seconds and more may last up to a 64th longer.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket.set_timeout(Direction::Read, checked(timeout)?);
-        Ok(())
-    }
-
-    /// How long sending may wait. Default is for ever. Ten seconds and more may last up to a 64th longer.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket.set_timeout(Direction::Write, checked(timeout)?);
-        Ok(())
-    }
-
-    /// The timeout set by [`Self::set_read_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.timeout(Direction::Read))
-    }
-
-    /// The timeout set by [`Self::set_write_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.socket.timeout(Direction::Write))
-    }
-
-    /// When receiving must be done, however many datagrams come: after it calls return `TimedOut` instead of waiting. Default is
-    /// never.
-    pub fn set_read_deadline(&self, deadline: Option<Instant>) {
-        self.socket.set_deadline(Direction::Read, deadline);
-    }
-
-    /// When sending must be done. Default is never.
-    pub fn set_write_deadline(&self, deadline: Option<Instant>) {
-        self.socket.set_deadline(Direction::Write, deadline);
-    }
+    timeouts!(socket);
 
     /// The address of the peer given to [`connect`](Self::connect).
     ///
