@@ -9,7 +9,7 @@ pub mod http;
 pub use kapok_runtime::{
     Builder, DrainError, Fiber, FiberLocal, HubHandle, Hubs, HubsConfig, HubsError, JoinError,
     JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, TimedOut, assert_no_switchpoints,
-    current, drain, fiber_local, is_cancel, net, park, park_timeout, run, shielded, sleep,
+    current, drain, fiber_local, io, is_cancel, net, park, park_timeout, run, shielded, sleep,
     sleep_until, spawn, timeout, unblock, yield_now,
 };
 

@@ -56,6 +56,14 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(kapok::net::UnixStream, true, false);
     crosses!(kapok::net::UnixListener, true, false);
     crosses!(kapok::net::UnixDatagram, true, false);
+    crosses!(kapok::io::PipeReader, true, false);
+    crosses!(kapok::io::PipeWriter, true, false);
+    crosses!(kapok::io::Registered<std::os::fd::OwnedFd>, true, false);
+    crosses!(
+        kapok::io::Registered<std::rc::Rc<std::os::fd::OwnedFd>>,
+        false,
+        false
+    );
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

@@ -5,6 +5,7 @@ mod support;
 
 mod auto_traits;
 mod cancel;
+mod descriptors;
 mod ends;
 mod faults;
 mod fibers;

@@ -241,6 +241,14 @@ pub(crate) fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>>
 /// The methods by which a type sets the limits of time of its field, which is a [`Timed`]. For use in an `impl`.
 macro_rules! timeouts {
     ($field:ident) => {
+        $crate::io::read_timeouts!($field);
+        $crate::io::write_timeouts!($field);
+    };
+}
+
+/// Those of [`timeouts`] for reading.
+macro_rules! read_timeouts {
+    ($field:ident) => {
         /// How long reading may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
         /// cheaper to find than by reading the precise clock.
         ///
@@ -254,8 +262,29 @@ macro_rules! timeouts {
             Ok(())
         }
 
-        /// How long writing may wait. Default is for ever. Long timeouts are as rough as those of
-        /// [`set_read_timeout`](Self::set_read_timeout).
+        /// The timeout set by [`Self::set_read_timeout`].
+        ///
+        /// # Errors
+        ///
+        /// None; the signature is std's.
+        pub fn read_timeout(&self) -> io::Result<Option<std::time::Duration>> {
+            Ok(self.$field.timeout($crate::io::Direction::Read))
+        }
+
+        /// When reading must be done, however many calls it takes: after it they return `TimedOut` instead of waiting. Default
+        /// is never.
+        pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) {
+            self.$field
+                .set_deadline($crate::io::Direction::Read, deadline);
+        }
+    };
+}
+
+/// Those of [`timeouts`] for writing.
+macro_rules! write_timeouts {
+    ($field:ident) => {
+        /// How long writing may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
+        /// cheaper to find than by reading the precise clock.
         ///
         /// # Errors
         ///
@@ -267,15 +296,6 @@ macro_rules! timeouts {
             Ok(())
         }
 
-        /// The timeout set by [`Self::set_read_timeout`].
-        ///
-        /// # Errors
-        ///
-        /// None; the signature is std's.
-        pub fn read_timeout(&self) -> io::Result<Option<std::time::Duration>> {
-            Ok(self.$field.timeout($crate::io::Direction::Read))
-        }
-
         /// The timeout set by [`Self::set_write_timeout`].
         ///
         /// # Errors
@@ -283,13 +303,6 @@ macro_rules! timeouts {
         /// None; the signature is std's.
         pub fn write_timeout(&self) -> io::Result<Option<std::time::Duration>> {
             Ok(self.$field.timeout($crate::io::Direction::Write))
-        }
-
-        /// When reading must be done, however many calls it takes: after it they return `TimedOut` instead of waiting. Default
-        /// is never.
-        pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) {
-            self.$field
-                .set_deadline($crate::io::Direction::Read, deadline);
         }
 
         /// When writing must be done, however many calls it takes. Default is never.
@@ -300,4 +313,4 @@ macro_rules! timeouts {
     };
 }
 
-pub(crate) use timeouts;
+pub(crate) use {read_timeouts, timeouts, write_timeouts};
