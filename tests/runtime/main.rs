@@ -5,6 +5,7 @@ mod support;
 
 mod auto_traits;
 mod cancel;
+mod connect;
 mod descriptors;
 mod ends;
 mod faults;

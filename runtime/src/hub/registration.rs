@@ -246,6 +246,44 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
     }
 }
 
+/// [`Registered::wait`] for several descriptors at once: until the direction of one of them may be tried, or `deadline` has passed.
+pub(crate) fn wait_for_any<'a, S: AsFd + Send + Sync + 'static>(
+    hub: &'static Hub,
+    all: impl Iterator<Item = &'a Registered<S>> + Clone,
+    direction: Direction,
+    wait: Wait,
+    deadline: u64,
+) -> io::Result<()> {
+    let mut sources = Vec::new();
+    for registered in all.clone() {
+        sources.push(registered.register(hub)?);
+    }
+    let fiber = current::running_fiber();
+    let calm = cancel::is_calm();
+    loop {
+        for registered in all.clone() {
+            registered.may_wait(hub, wait)?;
+        }
+        if sources.iter().any(|source| source.is_ready(direction)) {
+            return Ok(());
+        }
+        for source in &sources {
+            source.add_waiter(direction, fiber);
+        }
+        let expired = park_until(hub, fiber, wait, deadline);
+        for source in &sources {
+            source.remove_waiter(direction, fiber);
+        }
+        if sources.iter().any(|source| source.is_ready(direction)) {
+            return Ok(());
+        }
+        cancel::throw_after_wait(fiber, calm);
+        if expired {
+            return Ok(());
+        }
+    }
+}
+
 impl<S: AsFd + Send + Sync + 'static> Drop for Registered<S> {
     fn drop(&mut self) {
         self.release(false);

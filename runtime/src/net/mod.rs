@@ -2,16 +2,20 @@
 
 mod accept;
 mod address;
+mod connect;
 mod connection;
+mod keepalive;
 mod listener;
 mod options;
+mod resolver;
 mod stream;
 mod udp;
 
 pub mod unix;
 
-pub use address::{ToSocketAddrs, resolve};
+pub use address::{ToSocketAddrs, resolve, resolve_timeout};
 pub use connection::{Connection, Listener};
+pub use keepalive::Keepalive;
 pub use listener::{Incoming, TcpListener};
 pub use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 pub use stream::TcpStream;

@@ -4,16 +4,17 @@ use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
 
-use super::address::{ToSocketAddrs, each_address};
-use super::options::tcp_socket;
-use crate::fiber::slot::{NEVER, Wait};
-use crate::hub::Hub;
+use super::address::ToSocketAddrs;
+use super::connect;
+use super::keepalive::Keepalive;
+use crate::fiber::slot::Wait;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 use crate::io::{Direction, Timed, checked, timeouts};
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
@@ -44,47 +45,39 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers. Names are looked up off the hub.
+    /// Connects to the first of the addresses that answers. Names are looked up off the hub, for 30 s at most.
+    ///
+    /// If there are several addresses the families are tried in turn. The next attempt begins when one has failed, or 250 ms after
+    /// the one before; at most 16 are under way. All but the first that connects are closed.
     ///
     /// # Errors
     ///
-    /// As [`std::net::TcpStream::connect`].
-    #[switchpoint(wakes = "connected or refused", cancel = "the connection is dropped")]
+    /// As [`std::net::TcpStream::connect`]: that of the last attempt that failed.
+    ///
+    /// # Source
+    ///
+    /// RFC 8305, Happy Eyeballs.
+    #[switchpoint(wakes = "connected or refused", cancel = "the attempts are dropped")]
     pub fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
-        each_address(address, |address| Self::connect_until(address, |_| NEVER))
+        connect::connect(&address.to_socket_addrs()?, None)
     }
 
-    /// Connects, or gives up after `timeout`.
+    /// Connects as [`connect`](Self::connect) does, or gives up after `timeout`, which counts for the look-up of the name and all
+    /// attempts together.
     ///
     /// # Errors
     ///
     /// As [`std::net::TcpStream::connect_timeout`]: `TimedOut` after the time, `InvalidInput` for a zero timeout.
     #[switchpoint(
         wakes = "connected, refused, or the timeout",
-        cancel = "the connection is dropped"
+        cancel = "the attempts are dropped"
     )]
-    pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
-        let timeout = checked(Some(timeout))?.unwrap_or(timeout);
-        Self::connect_until(*address, |hub| hub.clock.deadline_after(timeout))
-    }
-
-    fn connect_until(address: SocketAddr, deadline: impl FnOnce(&Hub) -> u64) -> io::Result<Self> {
-        let socket = tcp_socket(address)?;
-        match socket.connect(&address.into()) {
-            Ok(()) => return Ok(Self::of(socket.into())),
-            Err(error) if is_in_progress(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let stream = Self::of(socket.into());
-        let hub = current::hub();
-        stream
-            .socket
-            .registered()
-            .wait(hub, Direction::Write, Wait::Connect, deadline(hub))?;
-        match stream.socket.io().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
-        }
+    pub fn connect_timeout(address: impl ToSocketAddrs, timeout: Duration) -> io::Result<Self> {
+        checked(Some(timeout))?;
+        // A time that no clock reaches is none.
+        let deadline = Instant::now().checked_add(timeout);
+        let addresses = address.to_socket_addrs_timeout(timeout)?;
+        connect::connect(&addresses, deadline)
     }
 
     /// A stream of a socket that is non-blocking already.
@@ -92,6 +85,10 @@ impl TcpStream {
         Self {
             socket: Timed::new(socket),
         }
+    }
+
+    pub(super) fn registered(&self) -> &Registered<std::net::TcpStream> {
+        self.socket.registered()
     }
 
     /// Takes a connection of std's, which becomes non-blocking.
@@ -201,6 +198,50 @@ impl TcpStream {
         self.socket.io().nodelay()
     }
 
+    /// Whether the system probes the peer of a silent connection, and how. Default is the system's: no.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; it refuses times of less than a second, among others.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        match keepalive {
+            Some(keepalive) => keepalive.set(self.options()),
+            None => self.options().set_keepalive(false),
+        }
+    }
+
+    /// How the system probes the peer of a silent connection; none if it does not.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn keepalive(&self) -> io::Result<Option<Keepalive>> {
+        Keepalive::of(self.options())
+    }
+
+    /// What becomes of bytes that are still to be sent when the last handle is dropped (`SO_LINGER`). Default is none: the system
+    /// sends them by and by.
+    ///
+    /// With a time of zero they are thrown away and the peer sees a reset, as by [`abort`](Self::abort). **With another time the
+    /// drop blocks the thread, and all its fibers,** until they are acknowledged or the time has passed, in whole seconds: the
+    /// system waits in `close`, of non-blocking sockets too. Rather [`shutdown`](Self::shutdown) and read to the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.options().set_linger(linger)
+    }
+
+    /// The value of `SO_LINGER`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.options().linger()
+    }
+
     /// Sets the time to live of packets sent.
     ///
     /// # Errors
@@ -249,10 +290,6 @@ impl TcpStream {
         self.socket
             .operate(Direction::Read, Wait::Read, |socket| socket.peek(buffer))
     }
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 impl Read for &TcpStream {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
 
-use super::address::{ToSocketAddrs, each_address};
+use super::address::{ToSocketAddrs, each_address, no_addresses};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::io::{Direction, Timed, timeouts};
@@ -119,10 +119,8 @@ impl UdpSocket {
         cancel = "nothing was sent"
     )]
     pub fn send_to(&self, bytes: &[u8], address: impl ToSocketAddrs) -> io::Result<usize> {
-        let Some(address) = address.to_socket_addrs()?.first().copied() else {
-            let reason = "the name has no addresses";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-        };
+        let addresses = address.to_socket_addrs()?;
+        let address = *addresses.first().ok_or_else(no_addresses)?;
         let sent = self
             .socket
             .operate(Direction::Write, Wait::Write, |socket| {

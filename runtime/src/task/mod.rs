@@ -18,3 +18,5 @@ pub use spawn::spawn;
 pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
+pub(crate) use remote_join::Packet;
+pub(crate) use unblock::submit;

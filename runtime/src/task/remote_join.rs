@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -225,6 +225,38 @@ impl<T> Packet<T> {
                     }
                 }
                 None => park_thread(None),
+            }
+        }
+    }
+
+    /// [`Self::wait`] for at most `timeout`; none if it has passed.
+    pub(crate) fn wait_timeout(
+        &self,
+        wait: Wait,
+        timeout: Duration,
+    ) -> Option<Result<T, JoinError>> {
+        let calm = cancel::is_calm();
+        let start = Instant::now();
+        loop {
+            let mut state = self.lock();
+            match std::mem::replace(&mut state.outcome, Outcome::Taken) {
+                Outcome::Ready(result) => return Some(result),
+                other => state.outcome = other,
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return None;
+            }
+            state.waiter = Some(Waker::current());
+            drop(state);
+            match (current::existing_hub(), current::fiber()) {
+                (Some(hub), Some(fiber)) => {
+                    hub::park_until(hub, fiber, wait, hub.clock.deadline_after(left));
+                    if !matches!(self.lock().outcome, Outcome::Ready(_)) {
+                        cancel::throw_after_wait(fiber, calm);
+                    }
+                }
+                _ => park_thread(Some(left)),
             }
         }
     }

@@ -19,7 +19,7 @@ const THREADS_MAX: usize = 128;
 /// A thread without work ends after this time.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 struct Pool {
     jobs: VecDeque<Job>,
@@ -82,7 +82,8 @@ where
     }
 }
 
-fn submit(job: Job) -> io::Result<()> {
+/// Has a thread of the pool run the job, one more if all are busy and there may be more.
+pub(crate) fn submit(job: Job) -> io::Result<()> {
     let mut pool = lock();
     if pool.idle <= pool.jobs.len() && pool.threads < THREADS_MAX {
         let started = std::thread::Builder::new()
