@@ -64,6 +64,7 @@ fn only_what_holds_numbers_crosses_threads() {
         false,
         false
     );
+    crosses!(kapok::io::Poller, false, false);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

@@ -14,6 +14,7 @@ mod foreign;
 mod hubs;
 mod locals;
 mod park;
+mod poller;
 mod soundness;
 mod switchpoints;
 mod tcp;
