@@ -60,6 +60,15 @@ impl Resolver {
         if current::role() == ThreadRole::BlockingPool {
             return (self.look_up)(host, port);
         }
+        let too_late = || {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer for the name {host:?} within {timeout:?}"),
+            )
+        };
+        if timeout.is_zero() {
+            return Err(too_late());
+        }
         let question = Arc::new(Question {
             host: host.to_owned(),
             port,
@@ -79,10 +88,7 @@ impl Resolver {
             Some(Err(other)) => {
                 unreachable!("a look-up returns or panics, it ends not with {other}")
             }
-            None => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("no answer for the name {host:?} within {timeout:?}"),
-            )),
+            None => Err(too_late()),
         }
     }
 
