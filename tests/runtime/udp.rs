@@ -80,7 +80,9 @@ fn a_connected_socket_hears_its_peer_alone() {
 #[test]
 fn nobody_there_is_an_error_of_the_next_call() {
     on_a_hub("refused", || {
-        let gone = socket().local_addr().unwrap();
+        // One that is taken, so that no other test gets it, by a socket that hears its own peer alone.
+        let (taken, _peer) = pair();
+        let gone = taken.local_addr().unwrap();
         let client = socket();
         client.connect(gone).unwrap();
         client.send(b"anybody?").unwrap();
