@@ -167,8 +167,9 @@ fn public_functions_that_park_are_marked() {
         "park(",
         "park_until(",
         "switch_out(",
-        ".socket.wait(",
-        "self.operate(",
+        ".registered().wait(",
+        ".registered.wait(",
+        ".operate(",
         ".packet.wait(",
         "drain_hub(",
         // of sync
@@ -196,6 +197,7 @@ fn public_functions_that_park_are_marked() {
     let mut unmarked = Vec::new();
     for folder in [
         "runtime/src/task",
+        "runtime/src/io",
         "runtime/src/net",
         "runtime/src/sync",
         "runtime/src/hubs.rs",

@@ -8,8 +8,8 @@
 //!   without locks. A fiber is switched out only at **switchpoints**: [`switchpoint`], [`assert_no_switchpoints`].
 //! - A hub is made on first use. The thread's own stack is its root fiber: `main` needs no macro and no runtime object.
 //! - [`Hubs`] runs one hub a core.
-//! - [`net`] mirrors [`std::net`], [`process`] [`std::process`], [`fs`] [`std::fs`], and [`io`] has the standard streams.
-//! - [`signal`] has the system's signals as events.
+//! - [`net`] mirrors [`std::net`] and [`std::os::unix::net`], [`sync`] [`std::sync`], [`process`] [`std::process`], [`fs`] [`std::fs`]; [`io`]
+//!   has the standard streams and pipes, and lets fibers wait for any descriptor. [`signal`] has the system's signals as events.
 //! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]

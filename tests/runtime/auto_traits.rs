@@ -64,6 +64,19 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(kapok::io::Stdin, true, true);
     crosses!(kapok::io::StdinLock, true, true);
     crosses!(kapok::io::Stdout, true, true);
+    crosses!(kapok::net::UdpSocket, true, false);
+    crosses!(kapok::net::UnixStream, true, false);
+    crosses!(kapok::net::UnixListener, true, false);
+    crosses!(kapok::net::UnixDatagram, true, false);
+    crosses!(kapok::io::PipeReader, true, false);
+    crosses!(kapok::io::PipeWriter, true, false);
+    crosses!(kapok::io::Registered<std::os::fd::OwnedFd>, true, false);
+    crosses!(
+        kapok::io::Registered<std::rc::Rc<std::os::fd::OwnedFd>>,
+        false,
+        false
+    );
+    crosses!(kapok::io::Poller, false, false);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

@@ -18,6 +18,11 @@ fn delay(number: u64) -> Duration {
     Duration::from_millis(number * 7 % 10)
 }
 
+#[expect(clippy::disallowed_methods, reason = "on a pool thread")]
+fn block(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 // Gruvi 16.
 #[test]
 fn map_gives_results_in_the_order_of_the_items_whatever_each_takes() {
@@ -32,7 +37,7 @@ fn map_gives_results_in_the_order_of_the_items_whatever_each_takes() {
 
         let pool = ThreadPool::new("test-map", 4);
         let results = pool.map(0..100, |number| {
-            std::thread::sleep(delay(number));
+            block(delay(number));
             number * 2
         });
         assert_eq!(results.map(Result::unwrap).collect::<Vec<_>>(), expected);
@@ -140,7 +145,7 @@ fn no_more_jobs_run_at_a_time_than_the_pool_is_large() {
                 most.fetch_max(now, Ordering::SeqCst);
                 let name = std::thread::current().name().map(str::to_owned);
                 names.lock().unwrap().insert(name.unwrap());
-                std::thread::sleep(Duration::from_millis(1));
+                block(Duration::from_millis(1));
                 running.fetch_sub(1, Ordering::SeqCst);
             });
             drop(job.unwrap());

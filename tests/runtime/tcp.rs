@@ -313,11 +313,11 @@ fn connecting_names_the_trouble() {
         );
         let long = Duration::from_secs(30);
         assert_eq!(
-            kind(TcpStream::connect_timeout(&free, long)),
+            kind(TcpStream::connect_timeout(free, long)),
             io::ErrorKind::ConnectionRefused
         );
         assert_eq!(
-            kind(TcpStream::connect_timeout(&free, Duration::ZERO)),
+            kind(TcpStream::connect_timeout(free, Duration::ZERO)),
             io::ErrorKind::InvalidInput
         );
         for text in ["nonsense", "host:99999", "host:", ":port"] {
@@ -347,7 +347,7 @@ fn connecting_gives_up_after_its_timeout() {
         let mut queued = Vec::new();
         let error = loop {
             assert!(queued.len() < 10, "the queue has no end");
-            match TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+            match TcpStream::connect_timeout(address, Duration::from_millis(100)) {
                 Ok(stream) => queued.push(stream),
                 Err(error) => break error,
             }

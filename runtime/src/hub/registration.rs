@@ -104,16 +104,23 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
     }
 
-    /// Marks the descriptor as closed for all handles and wakes who waits on this hub.
+    /// Marks the descriptor as closed for all handles and wakes who waits for it, on this hub and on others.
     pub(crate) fn close(&self) {
-        self.shared.is_closed.store(true, Ordering::Release);
-        if let Some(hub) = current::existing_hub()
-            && let Some(source) = self
-                .registration
-                .get()
-                .and_then(|registration| registration.source(hub))
-        {
-            source.wake_all(hub);
+        if self.shared.is_closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Whoever registers it after this finds it closed.
+        let registrations = self.shared.registrations().clone();
+        let hub = current::existing_hub();
+        for registration in registrations {
+            match hub.filter(|hub| registration.is_of(hub)) {
+                Some(hub) => {
+                    if let Some(source) = registration.source(hub) {
+                        source.wake_all(hub);
+                    }
+                }
+                None => registration.interrupt(),
+            }
         }
     }
 
@@ -239,6 +246,44 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
     }
 }
 
+/// [`Registered::wait`] for several descriptors at once: until the direction of one of them may be tried, or `deadline` has passed.
+pub(crate) fn wait_for_any<'a, S: AsFd + Send + Sync + 'static>(
+    hub: &'static Hub,
+    all: impl Iterator<Item = &'a Registered<S>> + Clone,
+    direction: Direction,
+    wait: Wait,
+    deadline: u64,
+) -> io::Result<()> {
+    let mut sources = Vec::new();
+    for registered in all.clone() {
+        sources.push(registered.register(hub)?);
+    }
+    let fiber = current::running_fiber();
+    let calm = cancel::is_calm();
+    loop {
+        for registered in all.clone() {
+            registered.may_wait(hub, wait)?;
+        }
+        if sources.iter().any(|source| source.is_ready(direction)) {
+            return Ok(());
+        }
+        for source in &sources {
+            source.add_waiter(direction, fiber);
+        }
+        let expired = park_until(hub, fiber, wait, deadline);
+        for source in &sources {
+            source.remove_waiter(direction, fiber);
+        }
+        if sources.iter().any(|source| source.is_ready(direction)) {
+            return Ok(());
+        }
+        cancel::throw_after_wait(fiber, calm);
+        if expired {
+            return Ok(());
+        }
+    }
+}
+
 impl<S: AsFd + Send + Sync + 'static> Drop for Registered<S> {
     fn drop(&mut self) {
         self.release(false);
@@ -249,6 +294,18 @@ impl Registration {
     #[inline(always)]
     fn is_of(self, hub: &Hub) -> bool {
         std::ptr::eq(self.remote, hub.remote) && self.epoch == hub.epoch.get()
+    }
+
+    /// Has the hub of another thread wake who waits there.
+    fn interrupt(self) {
+        let Self {
+            remote,
+            epoch,
+            index,
+            generation,
+        } = self;
+        // On a hub that is gone nobody waits.
+        drop(remote.send(epoch, Message::Interrupt { index, generation }));
     }
 
     #[inline(always)]

@@ -55,6 +55,8 @@ pub(crate) enum Message {
         generation: u32,
         descriptor: Arc<dyn AsFd + Send + Sync>,
     },
+    /// A descriptor was closed on another thread: whoever waits for it here is to look at it again.
+    Interrupt { index: u32, generation: u32 },
     /// Begins to stop: listeners accept no more, and the root has this long to return.
     Stop { grace: Duration },
 }
@@ -156,6 +158,7 @@ impl std::fmt::Debug for Message {
             Self::Wake(_) => "Wake",
             Self::Cancel(_) => "Cancel",
             Self::Release { .. } => "Release",
+            Self::Interrupt { .. } => "Interrupt",
             Self::Stop { .. } => "Stop",
         })
     }
@@ -176,6 +179,7 @@ impl Hub {
                 generation,
                 descriptor,
             } => self.release_source(index, generation, &*descriptor),
+            Message::Interrupt { index, generation } => self.interrupt_source(index, generation),
             Message::Stop { grace } => {
                 let deadline = self.clock.deadline_after(grace);
                 if !self.is_stopping.get() || deadline < self.stop_deadline.get() {

@@ -18,9 +18,12 @@ use super::{Hub, wake};
 use crate::fiber::FiberSlot;
 use crate::slab::SlabCell;
 
+/// What a fiber wants to do with a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// Reading, receiving, accepting.
     Read,
+    /// Writing, sending, connecting.
     Write,
 }
 
@@ -161,6 +164,14 @@ impl Interest {
     }
 }
 
+#[cold]
+pub(crate) fn cannot_wait() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "the system cannot wait for such a descriptor: files on disk and directories are always ready, use `unblock`",
+    )
+}
+
 impl Hub {
     /// Watches a descriptor from now on.
     pub(super) fn add_source(&self, descriptor: BorrowedFd<'_>) -> io::Result<&'static Source> {
@@ -173,7 +184,11 @@ impl Hub {
         if let Err(error) = added {
             source.references.set(0);
             self.sources.give_back(source);
-            return Err(error);
+            // What the system says of regular files, directories and the like.
+            return Err(match error.raw_os_error() {
+                Some(libc::EPERM) => cannot_wait(),
+                _ => error,
+            });
         }
         self.sources_used.set(self.sources_used.get() + 1);
         Ok(source)
@@ -208,6 +223,14 @@ impl Hub {
             .filter(|source| source.generation.get() == generation);
         if let Some(source) = source.filter(|source| source.references.get() > 0) {
             self.drop_reference(source, Some(descriptor.as_fd()));
+        }
+    }
+
+    /// Wakes who waits for a descriptor that was closed on another thread.
+    pub(super) fn interrupt_source(&self, index: u32, generation: u32) {
+        let source = self.sources.at(index);
+        if let Some(source) = source.filter(|source| source.generation.get() == generation) {
+            source.wake_all(self);
         }
     }
 

@@ -1,7 +1,20 @@
-//! The standard streams, with the names and signatures of [`std::io`], on which a fiber waits and not its thread.
+//! The standard streams, with the names and signatures of [`std::io`]; anonymous pipes, and any descriptor that the system can wait for.
+//! Fibers wait on all of them, and not their thread.
 
 mod output;
+mod pipe;
+#[cfg(target_os = "linux")]
+mod poller;
+mod registered;
 mod stdin;
+mod timed;
 
+pub use crate::hub::sources::Direction;
 pub use output::{Stderr, Stdout, stderr, stdout};
+pub use pipe::{PipeReader, PipeWriter, pipe};
+#[cfg(target_os = "linux")]
+pub use poller::{CallbackId, Interest, Poller, Readiness};
+pub use registered::Registered;
 pub use stdin::{Stdin, StdinLock, stdin};
+
+pub(crate) use timed::{Timed, checked, read_timeouts, timeouts, write_timeouts};

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use crate::task::unblock;
+use super::resolver::RESOLVER;
 
 /// What can name one or more socket addresses, as [`std::net::ToSocketAddrs`].
 ///
@@ -16,18 +17,36 @@ pub trait ToSocketAddrs {
     /// # Errors
     ///
     /// If the text is no address, or the name is not known.
-    #[kapok_macros::switchpoint_runtime(
+    #[switchpoint(
         wakes = "the resolver's answer",
         cancel = "the look-up runs on, unseen"
     )]
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+
+    /// The same, by a look-up that takes no longer than `timeout`. Default is to take no notice of it, which is right for what needs
+    /// no look-up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::to_socket_addrs`]; `TimedOut`.
+    #[switchpoint(
+        wakes = "the resolver's answer, or the timeout",
+        cancel = "the look-up runs on, unseen"
+    )]
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        let _ = timeout;
+        self.to_socket_addrs()
+    }
 }
 
-/// Looks a name up, off the hub, unless it is an address already.
+/// How long a look-up may take if nobody says.
+const LOOKUP_TIME: Duration = Duration::from_secs(30);
+
+/// Looks a name up, off the hub, unless it is an address already; for 30 s at most. [`resolve_timeout`] has the rest.
 ///
 /// # Errors
 ///
-/// Those of the system's resolver (`getaddrinfo`).
+/// Those of the system's resolver (`getaddrinfo`); `TimedOut`.
 ///
 /// # Examples
 ///
@@ -37,18 +56,41 @@ pub trait ToSocketAddrs {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[switchpoint(
-    wakes = "the resolver's answer",
+    wakes = "the resolver's answer, or the time",
     cancel = "the look-up runs on, unseen"
 )]
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    resolve_timeout(host, port, LOOKUP_TIME)
+}
+
+/// Looks a name up, off the hub, unless it is an address already; for `timeout` at most.
+///
+/// At most 32 look-ups are under way in the process, so that a name server that does not answer leaves the most part of
+/// [`unblock`](crate::unblock())'s pool to others; further ones wait in line, and that counts too. A look-up that took too long
+/// runs on unseen, as the system gives no way to end it. On a thread of the pool it runs right there, without a limit.
+///
+/// # Errors
+///
+/// Those of the system's resolver (`getaddrinfo`); `TimedOut`.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let addresses = kapok::net::resolve_timeout("127.0.0.1", 80, Duration::from_secs(5))?;
+/// assert_eq!(addresses, ["127.0.0.1:80".parse().unwrap()]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[switchpoint(
+    wakes = "the resolver's answer, or the timeout",
+    cancel = "the look-up runs on, unseen"
+)]
+pub fn resolve_timeout(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let host = host.to_owned();
-    #[expect(clippy::disallowed_methods, reason = "on a pool thread")]
-    unblock(move || {
-        std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), port)).map(Iterator::collect)
-    })?
+    RESOLVER.resolve(host, port, timeout)
 }
 
 macro_rules! addresses_that_need_no_resolver {
@@ -73,20 +115,35 @@ addresses_that_need_no_resolver!(
 impl ToSocketAddrs for (&str, u16) {
     #[switchpoint]
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        resolve(self.0, self.1)
+        self.to_socket_addrs_timeout(LOOKUP_TIME)
+    }
+
+    #[switchpoint]
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        resolve_timeout(self.0, self.1, timeout)
     }
 }
 
 impl ToSocketAddrs for (String, u16) {
     #[switchpoint]
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        resolve(&self.0, self.1)
+        self.to_socket_addrs_timeout(LOOKUP_TIME)
+    }
+
+    #[switchpoint]
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        resolve_timeout(&self.0, self.1, timeout)
     }
 }
 
 impl ToSocketAddrs for str {
     #[switchpoint]
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.to_socket_addrs_timeout(LOOKUP_TIME)
+    }
+
+    #[switchpoint]
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = self.parse() {
             return Ok(vec![address]);
         }
@@ -98,7 +155,7 @@ impl ToSocketAddrs for str {
         };
         let (host, port) = self.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
         let port = port.parse().map_err(|_| wrong("no valid port"))?;
-        resolve(host, port)
+        resolve_timeout(host, port, timeout)
     }
 }
 
@@ -106,6 +163,11 @@ impl ToSocketAddrs for String {
     #[switchpoint]
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.as_str().to_socket_addrs()
+    }
+
+    #[switchpoint]
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        self.as_str().to_socket_addrs_timeout(timeout)
     }
 }
 
@@ -118,6 +180,10 @@ impl ToSocketAddrs for [SocketAddr] {
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         (**self).to_socket_addrs()
+    }
+
+    fn to_socket_addrs_timeout(&self, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+        (**self).to_socket_addrs_timeout(timeout)
     }
 }
 
@@ -133,7 +199,10 @@ pub(super) fn each_address<T>(
             Err(error) => last = Some(error),
         }
     }
-    Err(last.unwrap_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidInput, "the name has no addresses")
-    }))
+    Err(last.unwrap_or_else(no_addresses))
+}
+
+#[cold]
+pub(super) fn no_addresses() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "the name has no addresses")
 }

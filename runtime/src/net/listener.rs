@@ -1,35 +1,23 @@
 //! Accepting TCP connections.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::time::{Duration, Instant};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
 
+use super::accept::{Acceptor, is_end};
 use super::address::{ToSocketAddrs, each_address};
 use super::options::{Sharing, listening_socket};
 use super::stream::TcpStream;
-use crate::fiber::slot::{NEVER, Wait};
-use crate::hub::current;
-use crate::hub::registration::Registered;
-use crate::hub::report::report;
-use crate::hub::sources::Direction;
-
-/// How long to wait before trying again when the system has no descriptor or memory for one more connection. No event tells
-/// when it has.
-const RETRY_TIME: Duration = Duration::from_millis(100);
-const REPORT_TIME: Duration = Duration::from_secs(10);
 
 /// A socket that accepts TCP connections, with the methods of [`std::net::TcpListener`].
 ///
 /// See [`TcpStream`] for an example.
 pub struct TcpListener {
-    socket: Registered<std::net::TcpListener>,
-    last_report: Cell<Option<Instant>>,
+    socket: Acceptor<std::net::TcpListener>,
 }
 
 impl TcpListener {
@@ -80,8 +68,7 @@ impl TcpListener {
 
     fn of(socket: std::net::TcpListener) -> Self {
         Self {
-            socket: Registered::new(socket),
-            last_report: Cell::new(None),
+            socket: Acceptor::new(socket),
         }
     }
 
@@ -101,10 +88,7 @@ impl TcpListener {
     ///
     /// If the system refuses to make it blocking or to duplicate it.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        let listener = match self.socket.into_inner() {
-            Ok(listener) => listener,
-            Err(shared) => shared.io().try_clone()?,
-        };
+        let listener = self.socket.into_inner(std::net::TcpListener::try_clone)?;
         listener.set_nonblocking(false)?;
         Ok(listener)
     }
@@ -117,7 +101,6 @@ impl TcpListener {
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             socket: self.socket.share(),
-            last_report: self.last_report.clone(),
         })
     }
 
@@ -136,42 +119,9 @@ impl TcpListener {
         cancel = "no connection was taken"
     )]
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let hub = current::hub();
-        hub.spend_budget(current::running_fiber());
-        loop {
-            let mut deadline = NEVER;
-            let source = self.socket.source(hub);
-            if source.is_none_or(|source| source.is_ready(Direction::Read))
-                && !hub.is_stopping.get()
-                && !self.socket.is_closed()
-            {
-                match accept_nonblocking(self.socket.io()) {
-                    Ok((stream, peer)) => {
-                        return Ok((TcpStream::of(stream), peer));
-                    }
-                    Err(error) => match Trouble::of(&error) {
-                        Trouble::Nobody => {}
-                        Trouble::Peer => continue,
-                        Trouble::Want => {
-                            self.report(&error);
-                            deadline = hub.clock.deadline_after(RETRY_TIME);
-                        }
-                        Trouble::Socket => return Err(error),
-                    },
-                }
-            }
-            let retries = deadline != NEVER;
-            self.socket.register(hub)?.clear_ready(Direction::Read);
-            match self
-                .socket
-                .wait(hub, Direction::Read, Wait::Accept, deadline)
-            {
-                Err(error) if retries && error.kind() == io::ErrorKind::TimedOut => {
-                    self.socket.register(hub)?.set_ready(Direction::Read);
-                }
-                other => other?,
-            }
-        }
+        let name = |listener: &std::net::TcpListener| Ok(listener.local_addr()?.to_string());
+        let (stream, peer) = self.socket.accept(accept_nonblocking, name)?;
+        Ok((TcpStream::of(stream), peer))
     }
 
     /// Connections, one after the other, until the listener is closed or the hub stops.
@@ -184,13 +134,13 @@ impl TcpListener {
     /// when the last handle is dropped.
     pub fn close(&self) {
         self.socket.close();
-        // Wakes those who wait on other hubs; fails where listeners cannot be shut down, and they wake at the next connection.
+        // The system refuses connections from now on; not every system can, and whoever waits is awake all the same.
         let _ = self.options().shutdown(std::net::Shutdown::Both);
     }
 
     /// Whether [`Self::accept`] would fail at once: it was closed, or the hub is stopping.
     pub(super) fn has_ended(&self) -> bool {
-        self.socket.is_closed() || current::hub().is_stopping.get()
+        self.socket.has_ended()
     }
 
     /// The address it listens on.
@@ -215,65 +165,6 @@ impl TcpListener {
     #[must_use]
     pub fn options(&self) -> SockRef<'_> {
         SockRef::from(self.socket.io())
-    }
-
-    fn report(&self, error: &io::Error) {
-        let is_due = self
-            .last_report
-            .get()
-            .is_none_or(|last| last.elapsed() >= REPORT_TIME);
-        if is_due {
-            self.last_report.set(Some(Instant::now()));
-            let address = self
-                .local_addr()
-                .map_or_else(|_| "a listener".to_owned(), |address| address.to_string());
-            report(format_args!(
-                "{address} cannot accept: {error}; trying again every {} ms",
-                RETRY_TIME.as_millis()
-            ));
-        }
-    }
-}
-
-/// What [`TcpListener::accept`] returns for good: closed, or the hub stops.
-fn is_end(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotConnected | io::ErrorKind::ConnectionAborted
-    )
-}
-
-/// Why there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// Nobody has come.
-    Nobody,
-    /// The peer or its network went away: the next one may be well. accept(2) passes such errors on.
-    Peer,
-    /// The system has no descriptor or memory.
-    Want,
-    /// The socket itself.
-    Socket,
-}
-
-impl Trouble {
-    fn of(error: &io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Self::Want,
-            Some(
-                libc::ECONNABORTED
-                | libc::EINTR
-                | libc::EPROTO
-                | libc::ENETDOWN
-                | libc::ENETUNREACH
-                | libc::EHOSTDOWN
-                | libc::EHOSTUNREACH,
-            ) => Self::Peer,
-            #[cfg(target_os = "linux")]
-            Some(libc::ENONET | libc::EOPNOTSUPP | libc::ENOPROTOOPT) => Self::Peer,
-            _ if error.kind() == io::ErrorKind::WouldBlock => Self::Nobody,
-            _ => Self::Socket,
-        }
     }
 }
 
@@ -330,6 +221,14 @@ impl AsFd for TcpListener {
 impl AsRawFd for TcpListener {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.io().as_raw_fd()
+    }
+}
+
+impl TryFrom<OwnedFd> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
+        Self::from_std(descriptor.into())
     }
 }
 

@@ -1,6 +1,5 @@
 //! TCP connections.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -10,13 +9,13 @@ use std::time::{Duration, Instant};
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
 
-use super::address::{ToSocketAddrs, each_address};
-use super::options::tcp_socket;
-use crate::fiber::slot::{NEVER, Wait};
-use crate::hub::Hub;
+use super::address::ToSocketAddrs;
+use super::connect;
+use super::keepalive::Keepalive;
+use crate::fiber::slot::Wait;
 use crate::hub::current;
-use crate::hub::registration::{Registered, closed};
-use crate::hub::sources::Direction;
+use crate::hub::registration::Registered;
+use crate::io::{Direction, Timed, checked, timeouts};
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
 ///
@@ -42,97 +41,54 @@ use crate::hub::sources::Direction;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream {
-    socket: Registered<std::net::TcpStream>,
-    read_limit: Cell<Limit>,
-    write_limit: Cell<Limit>,
-}
-
-/// How long an operation may wait.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    /// In nanoseconds, or [`NEVER`].
-    timeout: u64,
-    deadline: Option<Instant>,
-}
-
-impl Default for Limit {
-    fn default() -> Self {
-        Self {
-            timeout: NEVER,
-            deadline: None,
-        }
-    }
-}
-
-impl Limit {
-    /// In the hub's nanoseconds, for a wait that begins now.
-    #[inline(always)]
-    fn end(self, hub: &Hub) -> u64 {
-        let end = match self.timeout {
-            NEVER => NEVER,
-            timeout => hub.clock.rough_deadline_after(timeout),
-        };
-        match self.deadline {
-            None => end,
-            Some(deadline) => end.min(hub.clock.nanoseconds(deadline)),
-        }
-    }
-
-    fn timeout(self) -> Option<Duration> {
-        (self.timeout != NEVER).then(|| Duration::from_nanos(self.timeout))
-    }
+    socket: Timed<std::net::TcpStream>,
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers. Names are looked up off the hub.
+    /// Connects to the first of the addresses that answers. Names are looked up off the hub, for 30 s at most.
+    ///
+    /// If there are several addresses the families are tried in turn. The next attempt begins when one has failed, or 250 ms after
+    /// the one before; at most 16 are under way. All but the first that connects are closed.
     ///
     /// # Errors
     ///
-    /// As [`std::net::TcpStream::connect`].
-    #[switchpoint(wakes = "connected or refused", cancel = "the connection is dropped")]
+    /// As [`std::net::TcpStream::connect`]: that of the last attempt that failed.
+    ///
+    /// # Source
+    ///
+    /// RFC 8305, Happy Eyeballs.
+    #[switchpoint(wakes = "connected or refused", cancel = "the attempts are dropped")]
     pub fn connect(address: impl ToSocketAddrs) -> io::Result<Self> {
-        each_address(address, |address| Self::connect_until(address, |_| NEVER))
+        connect::connect(&address.to_socket_addrs()?, None)
     }
 
-    /// Connects, or gives up after `timeout`.
+    /// Connects as [`connect`](Self::connect) does, or gives up after `timeout`, which counts for the look-up of the name and all
+    /// attempts together.
     ///
     /// # Errors
     ///
     /// As [`std::net::TcpStream::connect_timeout`]: `TimedOut` after the time, `InvalidInput` for a zero timeout.
     #[switchpoint(
         wakes = "connected, refused, or the timeout",
-        cancel = "the connection is dropped"
+        cancel = "the attempts are dropped"
     )]
-    pub fn connect_timeout(address: &SocketAddr, timeout: Duration) -> io::Result<Self> {
-        let timeout = checked(Some(timeout))?.unwrap_or(timeout);
-        Self::connect_until(*address, |hub| hub.clock.deadline_after(timeout))
-    }
-
-    fn connect_until(address: SocketAddr, deadline: impl FnOnce(&Hub) -> u64) -> io::Result<Self> {
-        let socket = tcp_socket(address)?;
-        match socket.connect(&address.into()) {
-            Ok(()) => return Ok(Self::of(socket.into())),
-            Err(error) if is_in_progress(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let stream = Self::of(socket.into());
-        let hub = current::hub();
-        stream
-            .socket
-            .wait(hub, Direction::Write, Wait::Connect, deadline(hub))?;
-        match stream.socket.io().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
-        }
+    pub fn connect_timeout(address: impl ToSocketAddrs, timeout: Duration) -> io::Result<Self> {
+        checked(Some(timeout))?;
+        // A time that no clock reaches is none.
+        let deadline = Instant::now().checked_add(timeout);
+        let addresses = address.to_socket_addrs_timeout(timeout)?;
+        connect::connect(&addresses, deadline)
     }
 
     /// A stream of a socket that is non-blocking already.
     pub(super) fn of(socket: std::net::TcpStream) -> Self {
         Self {
-            socket: Registered::new(socket),
-            read_limit: Cell::default(),
-            write_limit: Cell::default(),
+            socket: Timed::new(socket),
         }
+    }
+
+    pub(super) fn registered(&self) -> &Registered<std::net::TcpStream> {
+        self.socket.registered()
     }
 
     /// Takes a connection of std's, which becomes non-blocking.
@@ -153,10 +109,7 @@ impl TcpStream {
     ///
     /// If the system refuses to make it blocking or to duplicate it.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        let stream = match self.socket.into_inner() {
-            Ok(stream) => stream,
-            Err(shared) => shared.io().try_clone()?,
-        };
+        let stream = self.socket.into_inner(std::net::TcpStream::try_clone)?;
         stream.set_nonblocking(false)?;
         Ok(stream)
     }
@@ -169,8 +122,6 @@ impl TcpStream {
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             socket: self.socket.share(),
-            read_limit: self.read_limit.clone(),
-            write_limit: self.write_limit.clone(),
         })
     }
 
@@ -219,74 +170,14 @@ impl TcpStream {
         self.socket.close();
     }
 
-    /// How long a read may wait. Default is for ever. Ten seconds and more may last up to a 64th longer: their end is then
-    /// cheaper to find than by reading the precise clock.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.limit_read(checked(timeout)?);
-        Ok(())
-    }
-
-    /// How long a write may wait. Default is for ever. Long ones are as rough as those of
-    /// [`set_read_timeout`](Self::set_read_timeout).
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` for a zero timeout, as std.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.limit_write(checked(timeout)?);
-        Ok(())
-    }
+    timeouts!(socket);
 
     pub(super) fn limit_read(&self, timeout: Option<Duration>) {
-        self.read_limit.set(Limit {
-            timeout: nanoseconds(timeout),
-            ..self.read_limit.get()
-        });
+        self.socket.set_timeout(Direction::Read, timeout);
     }
 
     pub(super) fn limit_write(&self, timeout: Option<Duration>) {
-        self.write_limit.set(Limit {
-            timeout: nanoseconds(timeout),
-            ..self.write_limit.get()
-        });
-    }
-
-    /// The timeout set by [`Self::set_read_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.read_limit.get().timeout())
-    }
-
-    /// The timeout set by [`Self::set_write_timeout`].
-    ///
-    /// # Errors
-    ///
-    /// None; the signature is std's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(self.write_limit.get().timeout())
-    }
-
-    /// When reads must be done, however many they are: after it they return `TimedOut` instead of waiting. Default is never.
-    pub fn set_read_deadline(&self, deadline: Option<Instant>) {
-        self.read_limit.set(Limit {
-            deadline,
-            ..self.read_limit.get()
-        });
-    }
-
-    /// When writes must be done, however many they are. Default is never.
-    pub fn set_write_deadline(&self, deadline: Option<Instant>) {
-        self.write_limit.set(Limit {
-            deadline,
-            ..self.write_limit.get()
-        });
+        self.socket.set_timeout(Direction::Write, timeout);
     }
 
     /// Whether small writes are sent at once (`TCP_NODELAY`). Default is the system's: no.
@@ -305,6 +196,50 @@ impl TcpStream {
     /// Those of the system.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.io().nodelay()
+    }
+
+    /// Whether the system probes the peer of a silent connection, and how. Default is the system's: no.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system; it refuses times of less than a second, among others.
+    pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
+        match keepalive {
+            Some(keepalive) => keepalive.set(self.options()),
+            None => self.options().set_keepalive(false),
+        }
+    }
+
+    /// How the system probes the peer of a silent connection; none if it does not.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn keepalive(&self) -> io::Result<Option<Keepalive>> {
+        Keepalive::of(self.options())
+    }
+
+    /// What becomes of bytes that are still to be sent when the last handle is dropped (`SO_LINGER`). Default is none: the system
+    /// sends them by and by.
+    ///
+    /// With a time of zero they are thrown away and the peer sees a reset, as by [`abort`](Self::abort). **With another time the
+    /// drop blocks the thread, and all its fibers,** until they are acknowledged or the time has passed, in whole seconds: the
+    /// system waits in `close`, of non-blocking sockets too. Rather [`shutdown`](Self::shutdown) and read to the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.options().set_linger(linger)
+    }
+
+    /// The value of `SO_LINGER`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.options().linger()
     }
 
     /// Sets the time to live of packets sent.
@@ -352,78 +287,9 @@ impl TcpStream {
         cancel = "nothing was taken"
     )]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.operate(Direction::Read, Wait::Read, |socket| socket.peek(buffer))
+        self.socket
+            .operate(Direction::Read, Wait::Read, |socket| socket.peek(buffer))
     }
-
-    /// Tries the operation, waits while it would block, and tries again.
-    #[inline(always)]
-    fn operate<T>(
-        &self,
-        direction: Direction,
-        wait: Wait,
-        mut operation: impl FnMut(&std::net::TcpStream) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let hub = current::hub();
-        // Before the operation: nothing may run between it and what the caller notes of it.
-        hub.spend_budget(current::running_fiber());
-        loop {
-            // A registered descriptor that is not ready need not be asked.
-            let source = self.socket.source(hub);
-            if source.is_none_or(|source| source.is_ready(direction)) || self.socket.is_closed() {
-                match operation(self.socket.io()) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if let Some(source) = source {
-                            source.clear_ready(direction);
-                        }
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    Ok(_) | Err(_) if self.socket.is_closed() => return Err(closed()),
-                    result => return result,
-                }
-            }
-            let limit = if direction == Direction::Read {
-                &self.read_limit
-            } else {
-                &self.write_limit
-            };
-            self.socket
-                .wait(hub, direction, wait, limit.get().end(hub))?;
-        }
-    }
-
-    /// Takes note that a read of `asked` bytes took `taken`: a short one has drained the socket.
-    #[inline(always)]
-    fn note_read(&self, asked: usize, taken: usize) {
-        let hub = current::hub();
-        hub.spend_bytes(taken);
-        if 0 < taken
-            && taken < asked
-            && hub.reports_peer_shutdown()
-            && let Some(source) = self.socket.source(hub)
-        {
-            source.drained();
-        }
-    }
-}
-
-/// A timeout of centuries is one, and not none.
-fn nanoseconds(timeout: Option<Duration>) -> u64 {
-    let finite = |timeout: Duration| u64::try_from(timeout.as_nanos()).unwrap_or(NEVER);
-    timeout.map_or(NEVER, |timeout| finite(timeout).min(NEVER - 1))
-}
-
-fn checked(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a timeout of zero",
-        ));
-    }
-    Ok(timeout)
-}
-
-fn is_in_progress(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(libc::EINPROGRESS) || error.kind() == io::ErrorKind::WouldBlock
 }
 
 impl Read for &TcpStream {
@@ -436,19 +302,24 @@ impl Read for &TcpStream {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let taken = self.operate(Direction::Read, Wait::Read, |mut socket| {
-            socket.read(buffer)
-        })?;
-        self.note_read(buffer.len(), taken);
+        let taken = self
+            .socket
+            .operate(Direction::Read, Wait::Read, |mut socket| {
+                socket.read(buffer)
+            })?;
+        self.socket.note_read(buffer.len(), taken);
         Ok(taken)
     }
 
     #[switchpoint]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let taken = self.operate(Direction::Read, Wait::Read, |mut socket| {
-            socket.read_vectored(buffers)
-        })?;
-        self.note_read(buffers.iter().map(|buffer| buffer.len()).sum(), taken);
+        let taken = self
+            .socket
+            .operate(Direction::Read, Wait::Read, |mut socket| {
+                socket.read_vectored(buffers)
+            })?;
+        self.socket
+            .note_read(buffers.iter().map(|buffer| buffer.len()).sum(), taken);
         Ok(taken)
     }
 }
@@ -460,18 +331,22 @@ impl Write for &TcpStream {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
-            socket.write(bytes)
-        })?;
+        let written = self
+            .socket
+            .operate(Direction::Write, Wait::Write, |mut socket| {
+                socket.write(bytes)
+            })?;
         current::hub().spend_bytes(written);
         Ok(written)
     }
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = self.operate(Direction::Write, Wait::Write, |mut socket| {
-            socket.write_vectored(buffers)
-        })?;
+        let written = self
+            .socket
+            .operate(Direction::Write, Wait::Write, |mut socket| {
+                socket.write_vectored(buffers)
+            })?;
         current::hub().spend_bytes(written);
         Ok(written)
     }

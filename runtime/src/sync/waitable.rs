@@ -126,12 +126,12 @@ impl<T: Send> Waitable for RemoteJoinHandle<T> {
             return false;
         }
         // SAFETY: the list is used under this lock alone, and the caller promises the rest.
-        unsafe { place.enter(&mut packet.watchers, (), ticket, number) };
+        unsafe { place.enter(&mut packet.waiters, (), ticket, number) };
         true
     }
 
     fn leave(&self, place: &Place<()>) {
-        place.leave(&mut self.packet().lock().watchers);
+        place.leave(&mut self.packet().lock().waiters);
     }
 }
 

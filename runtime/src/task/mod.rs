@@ -25,4 +25,6 @@ pub use unblock::unblock;
 
 pub(crate) use fiber_handle::park_thread;
 pub(crate) use monitor::Monitor;
+pub(crate) use remote_join::Packet;
 pub(crate) use threads::Threads;
+pub(crate) use unblock::submit;

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
+use super::JoinError;
 use super::spawn::spawn_in;
-use super::{JoinError, fiber_handle::park_thread};
 use crate::fiber::slot::Wait;
 use crate::fiber::store;
-use crate::hub::cancel::{self, Unwinding};
+use crate::hub::Hub;
+use crate::hub::cancel::Unwinding;
 use crate::hub::current;
 use crate::hub::remote::{FiberId, Message, Promise, Remote};
 use crate::hub::sync_facade::MutexGuard;
 use crate::hub::wait_list::WaitList;
-use crate::hub::waiting::Lock;
+use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 use crate::hub::waker::Waker;
-use crate::hub::{self, Hub};
 
 /// A hub, as seen from any thread: closures can be sent to it.
 #[derive(Clone)]
@@ -172,9 +172,7 @@ pub(crate) struct Packet<T> {
 
 pub(crate) struct PacketState<T> {
     outcome: Outcome<T>,
-    waiter: Option<Waker>,
-    /// Who waits for this among other things.
-    pub(crate) watchers: WaitList<()>,
+    pub(crate) waiters: WaitList<()>,
     fiber: Option<FiberId>,
     is_cancelled: bool,
 }
@@ -189,8 +187,7 @@ impl<T> Packet<T> {
     pub(crate) fn new() -> Arc<Self> {
         let state = PacketState {
             outcome: Outcome::Pending,
-            waiter: None,
-            watchers: WaitList::new(),
+            waiters: WaitList::new(),
             fiber: None,
             is_cancelled: false,
         };
@@ -208,34 +205,44 @@ impl<T> Packet<T> {
             return;
         }
         state.outcome = Outcome::Ready(result);
-        state.watchers.grant_all();
-        let waiter = state.waiter.take();
-        drop(state);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
+        state.waiters.grant_all();
     }
 
     /// Waits for the result, in a fiber or, without a hub, as a thread.
     #[inline]
-    pub(crate) fn wait(&self, wait: Wait) -> Result<T, JoinError> {
-        let calm = cancel::is_calm();
+    pub(crate) fn wait(&self, wait_for: Wait) -> Result<T, JoinError> {
         loop {
-            let mut state = self.lock();
-            match std::mem::replace(&mut state.outcome, Outcome::Taken) {
-                Outcome::Ready(result) => return result,
-                other => state.outcome = other,
+            if let Some(result) = self.wait_until(wait_for, Deadline::Never) {
+                return result;
             }
-            state.waiter = Some(Waker::current());
-            drop(state);
-            match current::fiber() {
-                Some(fiber) => {
-                    hub::park(fiber, wait);
-                    if !matches!(self.lock().outcome, Outcome::Ready(_)) {
-                        cancel::throw_after_wait(fiber, calm);
-                    }
-                }
-                None => park_thread(None),
+        }
+    }
+
+    /// [`Self::wait`] for at most `timeout`; none if it has passed.
+    pub(crate) fn wait_timeout(
+        &self,
+        wait_for: Wait,
+        timeout: Duration,
+    ) -> Option<Result<T, JoinError>> {
+        self.wait_until(wait_for, Deadline::after(timeout))
+    }
+
+    #[inline]
+    fn wait_until(&self, wait_for: Wait, deadline: Deadline) -> Option<Result<T, JoinError>> {
+        let mut state = self.lock();
+        if !state.is_ready() {
+            let entry = Entry {
+                list: |state: &mut PacketState<T>| &mut state.waiters,
+                left: |_| (),
+            };
+            wait(&self.state, state, entry, &mut (), wait_for, deadline);
+            state = self.lock();
+        }
+        match std::mem::replace(&mut state.outcome, Outcome::Taken) {
+            Outcome::Ready(result) => Some(result),
+            other => {
+                state.outcome = other;
+                None
             }
         }
     }

@@ -65,3 +65,8 @@ where
         }
     }
 }
+
+/// Has a thread of the pool run the work.
+pub(crate) fn submit(work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    POOL.submit(work)
+}
