@@ -11,6 +11,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["time", "net"],
+    &["future"],
     &["hubs"],
     &["lib"],
 ];
@@ -168,6 +169,7 @@ fn public_functions_that_park_are_marked() {
         ".socket.wait(",
         "self.operate(",
         ".packet.wait(",
+        "wait(&signal",
         "drain_hub(",
     ];
     // Not switchpoints themselves: what they do is named by the one they are called in.
@@ -176,6 +178,7 @@ fn public_functions_that_park_are_marked() {
     for folder in [
         "runtime/src/task",
         "runtime/src/net",
+        "runtime/src/future",
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",
         "runtime/src/hub",

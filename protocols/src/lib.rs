@@ -9,8 +9,8 @@ pub mod http;
 pub use kapok_runtime::{
     Builder, DrainError, Fiber, FiberLocal, HubHandle, Hubs, HubsConfig, HubsError, JoinError,
     JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, TimedOut, assert_no_switchpoints,
-    current, drain, fiber_local, is_cancel, net, park, park_timeout, run, shielded, sleep,
-    sleep_until, spawn, timeout, unblock, yield_now,
+    block_on, current, drain, fiber_local, future, is_cancel, net, park, park_timeout, run,
+    shielded, sleep, sleep_until, spawn, timeout, unblock, yield_now,
 };
 
 /// # Examples

@@ -9,6 +9,7 @@
 //! - A hub is made on first use. The thread's own stack is its root fiber: `main` needs no macro and no runtime object.
 //! - [`Hubs`] runs one hub a core.
 //! - [`net`] mirrors [`std::net`].
+//! - [`block_on`] runs a future, [`future`] has what async crates need.
 //! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]
@@ -23,6 +24,7 @@ mod slab;
 mod task;
 mod time;
 
+pub mod future;
 pub mod net;
 
 pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};
@@ -31,8 +33,8 @@ pub use hub::switchpoint::{NoSwitchGuard, assert_no_switchpoints};
 pub use hubs::{Hubs, HubsConfig, HubsError, Running};
 pub use kapok_macros::switchpoint_runtime as switchpoint;
 pub use task::{
-    Builder, Fiber, FiberLocal, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, current, park,
-    park_timeout, spawn, unblock, yield_now,
+    Builder, Fiber, FiberLocal, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, block_on,
+    current, park, park_timeout, spawn, unblock, yield_now,
 };
 pub use time::{sleep, sleep_until};
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod auto_traits;
+mod block_on;
 mod cancel;
 mod ends;
 mod faults;

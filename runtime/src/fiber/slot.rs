@@ -75,6 +75,7 @@ pub(crate) enum Wait {
     Blocking,
     Connect,
     Drain,
+    Future,
     Join,
     Park,
     Read,
@@ -132,6 +133,8 @@ pub(crate) struct Rare {
     pub(crate) locals: Vec<(usize, Rc<dyn Any>)>,
     pub(crate) scopes: Vec<DeadlineScope>,
     pub(crate) failure: Option<JoinError>,
+    /// The task that awaits the fiber; its `joiner` is the fiber itself then.
+    pub(crate) awaiter: Option<std::task::Waker>,
 }
 
 #[derive(Clone, Copy, Debug)]

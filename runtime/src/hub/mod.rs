@@ -40,6 +40,7 @@ pub(crate) mod report;
 pub(crate) mod sources;
 pub(crate) mod switchpoint;
 mod sync_facade;
+pub(crate) mod tasks;
 pub(crate) mod timers;
 pub(crate) mod waker;
 
@@ -57,6 +58,7 @@ use current::ThreadRole;
 use poller::Driver;
 use remote::{Message, Remote};
 use sources::Source;
+use tasks::Tasks;
 use timers::Timers;
 
 /// Resumes between two looks at messages and timers.
@@ -90,6 +92,7 @@ pub(crate) struct Hub {
 
     pub(crate) sources: Slab<Source>,
     pub(crate) sources_used: Cell<usize>,
+    pub(crate) tasks: Tasks,
     driver: RefCell<Option<Box<dyn Driver>>>,
     /// When the driver's alarm goes off; [`NEVER`] if it is not set.
     alarm: Cell<u64>,
@@ -137,6 +140,7 @@ impl Hub {
             timers: Timers::default(),
             sources: Slab::new(),
             sources_used: Cell::new(0),
+            tasks: Tasks::default(),
             driver: RefCell::new(None),
             alarm: Cell::new(NEVER),
             reports_peer_shutdown: Cell::new(false),
@@ -254,9 +258,9 @@ impl Hub {
         Some(fiber)
     }
 
-    /// Counts an operation that succeeded without waiting; yields when the fiber has had its share.
+    /// Counts an operation that succeeded without waiting; yields when the fiber has had its share. Returns whether it did.
     #[inline(always)]
-    pub(crate) fn spend_budget(&self, fiber: &'static FiberSlot) {
+    pub(crate) fn spend_budget(&self, fiber: &'static FiberSlot) -> bool {
         let left = self.budget.get();
         self.budget.set(left.wrapping_sub(1));
         if left == 0 {
@@ -267,6 +271,14 @@ impl Hub {
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
         }
+        left == 0
+    }
+
+    /// Counts an operation of a task, whose poll must not switch. With none left it is to be polled again later.
+    pub(crate) fn take_budget(&self) -> bool {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Counts the bytes that an operation moved: copying many takes as long as several operations.
@@ -331,7 +343,11 @@ impl Hub {
             .flags
             .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);
         if let Some(joiner) = fiber.joiner.take() {
-            wake(self, joiner);
+            // No fiber joins itself: this stands for a task that awaits it.
+            match std::ptr::eq(joiner, fiber) {
+                true => self.wake_awaiter(fiber),
+                false => wake(self, joiner),
+            }
         }
         if !fiber.has(flag::HANDLE) {
             self.release(fiber);
@@ -340,6 +356,18 @@ impl Hub {
         self.live.set(live);
         if live == 0 && self.root_awaits_drained.get() {
             wake(self, self.root());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_awaiter(&self, fiber: &FiberSlot) {
+        let mut rare = fiber.rare.borrow_mut();
+        // There is none if the handle was dropped since.
+        let awaiter = rare.as_mut().and_then(|rare| rare.awaiter.take());
+        drop(rare);
+        if let Some(awaiter) = awaiter {
+            self.wake_task(awaiter);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Spawning fibers and getting their results.
 
+mod block_on;
 mod builder;
 mod fiber_handle;
 mod join;
@@ -9,6 +10,7 @@ mod spawn;
 mod unblock;
 
 pub use crate::fiber::error::JoinError;
+pub use block_on::block_on;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
 pub use join::JoinHandle;
@@ -17,4 +19,5 @@ pub use remote_join::{HubHandle, RemoteJoinHandle};
 pub use spawn::spawn;
 pub use unblock::unblock;
 
+pub(crate) use block_on::wake_tasks_on_a_fiber;
 pub(crate) use fiber_handle::park_thread;
