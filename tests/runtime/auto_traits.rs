@@ -52,6 +52,7 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(Fiber, true, true);
     crosses!(TcpStream, true, false);
     crosses!(TcpListener, true, false);
+    crosses!(kapok::future::Async<TcpStream>, true, false);
     crosses!(kapok::future::Sleep, true, true);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);

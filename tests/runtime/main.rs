@@ -13,6 +13,7 @@ mod foreign;
 mod hubs;
 mod locals;
 mod park;
+mod polled_streams;
 mod soundness;
 mod switchpoints;
 mod tcp;

@@ -1,11 +1,18 @@
-//! What async code finds on kapok: futures of fibers and of time.
+//! What async code finds on kapok: futures of fibers and of time, and streams that can be polled.
 //!
 //! [`block_on`](crate::block_on()) runs a future in a fiber, and a [`JoinHandle`] is a future. What is here serves crates that
 //! are written for any runtime: they are given a stream that has already been connected, and somebody who spawns.
 
 mod sleep;
+mod stream;
+
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
 
 pub use sleep::{Sleep, sleep, sleep_until};
+pub use stream::{Async, Pollable};
 
 use std::future::IntoFuture;
 

@@ -1,4 +1,4 @@
-//! Descriptors that a hub watches, and the fibers that wait for them.
+//! Descriptors that a hub watches, and the fibers and tasks that wait for them.
 //!
 //! A source is made when an operation on a descriptor first would block, and stays until the last handle on this hub is
 //! dropped: one registration with the driver in a descriptor's life. `ready` is what is known without asking the kernel: set
@@ -12,6 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::task;
 
 use super::poller::Event;
 use super::{Hub, wake};
@@ -45,6 +46,8 @@ struct Interest {
     /// The fiber that waits; more of them are rare.
     waiter: Cell<Option<&'static FiberSlot>>,
     more: RefCell<Vec<&'static FiberSlot>>,
+    /// The task that polled last.
+    task: RefCell<Option<task::Waker>>,
 }
 
 impl SlabCell for Source {
@@ -129,6 +132,20 @@ impl Source {
         }
     }
 
+    /// Leaves a task's waker for the next event, in the place of the last one. May run the code of both.
+    pub(crate) fn set_task(&self, direction: Direction, waker: &task::Waker) {
+        let place = &self.interest(direction).task;
+        let is_known = place
+            .borrow()
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker));
+        if !is_known {
+            let waker = waker.clone();
+            let last = place.replace(Some(waker));
+            drop(last);
+        }
+    }
+
     /// Wakes all who wait, in both directions, to look at the world again.
     pub(crate) fn wake_all(&self, hub: &Hub) {
         self.read.wake(hub);
@@ -157,6 +174,17 @@ impl Interest {
         }
         for fiber in self.more.borrow().iter() {
             wake(hub, fiber);
+        }
+        if self.task.borrow().is_some() {
+            self.wake_task(hub);
+        }
+    }
+
+    #[cold]
+    fn wake_task(&self, hub: &Hub) {
+        let task = self.task.take();
+        if let Some(task) = task {
+            hub.wake_task(task);
         }
     }
 }
@@ -197,6 +225,8 @@ impl Hub {
             .generation
             .set(source.generation.get().wrapping_add(1));
         self.sources_used.set(self.sources_used.get() - 1);
+        source.read.wake_task(self);
+        source.write.wake_task(self);
         self.sources.give_back(source);
     }
 

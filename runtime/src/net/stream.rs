@@ -135,6 +135,10 @@ impl TcpStream {
         }
     }
 
+    pub(crate) fn socket(&self) -> &Registered<std::net::TcpStream> {
+        &self.socket
+    }
+
     /// Takes a connection of std's, which becomes non-blocking.
     ///
     /// # Errors
