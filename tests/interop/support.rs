@@ -81,3 +81,8 @@ pub fn pattern(seed: usize, length: usize) -> Vec<u8> {
         .map(|index| ((index / 7 + index * 31 + seed) % 251) as u8)
         .collect()
 }
+
+/// The guide's chapter: its programs need the crates of this package.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/async_crates.md")]
+struct AsyncCrates;

@@ -22,7 +22,7 @@ use crate::hub::tasks::Signal;
 /// to any thread and outlive the call. A future that wakes itself again and again lets other fibers run now and then. On a
 /// thread without a hub it parks the thread, and makes no hub. Costs one small allocation.
 ///
-/// What needs another runtime does not work in it: see the guide's chapter on async crates.
+/// What needs another runtime does not work in it: the guide's chapter on async crates says what does.
 ///
 /// # Panics
 ///
