@@ -138,7 +138,7 @@ fn a_waker_of_others_is_called_on_a_fiber_of_its_own() {
         // It was called once, and is left no more.
         assert!(!poll_once(&stream, &foreign));
         client.write_all(b"x").unwrap();
-        (&*stream.get_ref()).read_exact(&mut [0]).unwrap();
+        stream.get_ref().read_exact(&mut [0]).unwrap();
         assert_eq!(foreign.calls(), 1);
         assert_eq!(Arc::strong_count(&foreign), 1);
     });
@@ -334,6 +334,22 @@ fn a_stream_that_is_dropped_drops_its_wakers() {
         foreign
     });
     assert_eq!(Arc::strong_count(&foreign), 1);
+}
+
+#[test]
+fn a_thread_that_ends_with_polled_streams_leaves_nothing_behind() {
+    let foreign = Foreign::new(|| ());
+    let waker = Arc::clone(&foreign);
+    // No `kapok::run` here: the thread just ends.
+    let ended = std::thread::spawn(move || {
+        let (_client, server) = pair();
+        assert!(poll_once(&Async::new(server), &waker));
+        kapok::HubHandle::current()
+    });
+    let hub = ended.join().unwrap();
+    assert_eq!(Arc::strong_count(&foreign), 1);
+    let refused = hub.spawn(|| ()).join();
+    assert!(matches!(refused, Err(kapok::JoinError::HubEnded)));
 }
 
 #[test]

@@ -261,7 +261,8 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
                     let stays_open = keeps_open
                         || Arc::strong_count(&self.shared) > 1
                         || !hub.reports_peer_shutdown();
-                    hub.drop_reference(source, stays_open.then(|| self.shared.as_fd()));
+                    // Nobody else can poll it, and this is a fiber's stack: their wakers may be dropped.
+                    drop(hub.drop_reference(source, stays_open.then(|| self.shared.as_fd())));
                 }
             }
             _ => {

@@ -208,15 +208,16 @@ impl Hub {
     }
 
     /// A handle let go of its source. With the last one the hub forgets it; a descriptor that stays open must be given then.
+    /// Returns the tasks that waited for it, whose wakers are to be dropped where the user's code may run.
     pub(super) fn drop_reference(
         &self,
         source: &'static Source,
         descriptor: Option<BorrowedFd<'_>>,
-    ) {
+    ) -> [Option<task::Waker>; 2] {
         let references = source.references.get() - 1;
         source.references.set(references);
         if references > 0 {
-            return;
+            return [None, None];
         }
         if let (Some(descriptor), Some(driver)) = (descriptor, self.driver.borrow().as_ref()) {
             driver.remove(descriptor);
@@ -225,9 +226,9 @@ impl Hub {
             .generation
             .set(source.generation.get().wrapping_add(1));
         self.sources_used.set(self.sources_used.get() - 1);
-        source.read.wake_task(self);
-        source.write.wake_task(self);
+        let tasks = [source.read.task.take(), source.write.task.take()];
         self.sources.give_back(source);
+        tasks
     }
 
     /// [`Self::drop_reference`] for a handle that was dropped on another thread.
@@ -237,7 +238,15 @@ impl Hub {
             .at(index)
             .filter(|source| source.generation.get() == generation);
         if let Some(source) = source.filter(|source| source.references.get() > 0) {
-            self.drop_reference(source, Some(descriptor.as_fd()));
+            let tasks = self.drop_reference(source, Some(descriptor.as_fd()));
+            self.wake_tasks(tasks);
+        }
+    }
+
+    /// The stream may be polled on another hub by now: tasks that count on this one have to poll it again.
+    fn wake_tasks(&self, tasks: [Option<task::Waker>; 2]) {
+        for task in tasks.into_iter().flatten() {
+            self.wake_task(task);
         }
     }
 
@@ -261,7 +270,8 @@ impl Hub {
         for source in (0..self.sources.len()).filter_map(|index| self.sources.at(index)) {
             if source.references.get() > 0 {
                 source.references.set(1);
-                self.drop_reference(source, None);
+                let tasks = self.drop_reference(source, None);
+                self.wake_tasks(tasks);
             }
         }
     }

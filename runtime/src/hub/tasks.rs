@@ -17,9 +17,9 @@
 //! - Any other goes to the list of those that are due, and a fiber is spawned that calls them, one after the other, unless one
 //!   is on its way already. It holds a no-switch guard: what a waker does must not wait, since others come after it.
 //!
-//! Sources that are given back have their wakers called in the same way rather than dropped: calling for no reason is
-//! harmless, and the stream may have gone to another hub while its reader still counts on this one. Without a stack for the
-//! fiber, those that wait in `block_on` are woken to do its work, and later events try again.
+//! Whoever drops a stream drops its wakers, on his own stack. If it was dropped or polled on another hub they are called here as
+//! if there were an event: calling for no reason is harmless, and a reader may still count on this hub when the writer has gone.
+//! Without a stack for the fiber, those that wait in `block_on` are woken to do its work, and later events try again.
 //!
 //! Nobody's code runs while a list is borrowed. Polls of sockets never switch: a caller may hold a lock of its thread over them
 //! (h2 does), and another fiber that wanted it would stop the thread.

@@ -79,20 +79,21 @@ fn wait(signal: &Signal) {
         return;
     }
     while !state.take() {
-        if !state.may_park() {
-            continue;
-        }
         // Asked anew each time: a poll may have made the thread a hub.
         match (current::existing_hub(), current::fiber()) {
             (Some(hub), Some(fiber)) => {
-                hub::park(fiber, Wait::Future);
-                if !state.is_set() {
-                    // It may have been woken for what no other fiber had a stack for.
-                    hub.wake_due_tasks();
-                    cancel::throw_after_wait(fiber, calm);
+                // There may have been no stack for a fiber that calls them.
+                hub.wake_due_tasks();
+                if state.may_park() {
+                    hub::park(fiber, Wait::Future);
+                    if !state.is_set() {
+                        hub.wake_due_tasks();
+                        cancel::throw_after_wait(fiber, calm);
+                    }
                 }
             }
-            _ => park_thread(None),
+            _ if state.may_park() => park_thread(None),
+            _ => {}
         }
     }
 }
