@@ -435,18 +435,80 @@ fn only_the_part_that_was_woken_is_polled() {
     });
 }
 
+/// A waker that none of kapok's code knows.
+struct Ignored;
+
+impl Wake for Ignored {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Polls a sleep once, for a waker that may be counted.
+fn poll_sleep(sleep: &mut kapok::future::Sleep, waker: &Arc<Ignored>) {
+    let waker = Waker::from(Arc::clone(waker));
+    let polled = Pin::new(sleep).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+}
+
 #[test]
-fn a_sleep_that_is_dropped_leaves_no_fiber() {
-    on_a_hub("a_sleep_that_is_dropped", || {
+fn a_sleep_that_is_dropped_leaves_nothing_behind() {
+    let start = Instant::now();
+    let waker = Arc::new(Ignored);
+    on_a_hub("a_sleep_that_is_dropped", {
+        let waker = Arc::clone(&waker);
+        move || {
+            let mut sleeps: Vec<_> = (0..100).map(|_| kapok::future::sleep(LONG)).collect();
+            // Polled twice, it still keeps one waker.
+            for sleep in &mut sleeps {
+                poll_sleep(sleep, &waker);
+                poll_sleep(sleep, &waker);
+            }
+            assert_eq!(Arc::strong_count(&waker), 102);
+            let dropped_elsewhere = sleeps.split_off(50);
+            drop(sleeps);
+            assert_eq!(Arc::strong_count(&waker), 52);
+            let dropping = std::thread::spawn(move || drop(dropped_elsewhere));
+            dropping.join().unwrap();
+            assert_eq!(Arc::strong_count(&waker), 2);
+            kapok::drain(LONG).unwrap();
+            // Longer than a clock goes.
+            drop(kapok::future::sleep(Duration::MAX));
+        }
+    });
+    assert_eq!(Arc::strong_count(&waker), 1);
+    assert!(start.elapsed() < LONG);
+}
+
+#[test]
+fn a_thread_that_ends_with_a_sleep_leaves_its_hub_to_the_next() {
+    let waker = Arc::new(Ignored);
+    let polling = Arc::clone(&waker);
+    // No `kapok::run` here: the thread just ends, and the sleep goes elsewhere.
+    let ended = std::thread::spawn(move || {
+        let mut sleep = kapok::future::sleep(Duration::from_millis(5));
+        poll_sleep(&mut sleep, &polling);
+        (sleep, kapok::HubHandle::current())
+    });
+    let (sleep, hub) = ended.join().unwrap();
+    assert_eq!(Arc::strong_count(&waker), 1, "it was woken");
+    let refused = hub.spawn(|| ()).join();
+    assert!(matches!(refused, Err(kapok::JoinError::HubEnded)));
+    on_a_hub("a_sleep_of_an_ended_thread", move || block_on(sleep));
+}
+
+#[test]
+fn ten_thousand_sleeps_all_end() {
+    on_a_hub("ten_thousand_sleeps", || {
         let start = Instant::now();
-        let mut long = Box::pin(kapok::future::sleep(LONG));
-        let polled = block_on(poll_fn(|context| Poll::Ready(long.as_mut().poll(context))));
-        assert!(polled.is_pending());
-        drop(long);
-        kapok::drain(LONG).unwrap();
-        assert!(start.elapsed() < LONG);
-        // Longer than a clock goes.
-        drop(kapok::future::sleep(Duration::MAX));
+        let sleeps = (0..10_000u64).map(|number| {
+            let deadline = start + Duration::from_millis(number * 7919 % 50);
+            Box::pin(async move {
+                kapok::future::sleep_until(deadline).await;
+                assert!(Instant::now() >= deadline);
+            }) as Pin<Box<dyn Future<Output = ()>>>
+        });
+        let polls = block_on(join_all(sleeps.collect()));
+        assert!(polls.iter().all(|polls| *polls <= 2), "woken in vain");
+        assert!(start.elapsed() >= Duration::from_millis(49));
     });
 }
 
@@ -458,7 +520,7 @@ fn a_sleep_goes_on_where_it_is_polled_next() {
         assert!(polled.is_pending());
         sleep
     });
-    // Its fiber has been cancelled with its hub.
+    // Its timer has gone with its hub.
     let deadline = sleep.deadline();
     on_a_hub("a_sleep_goes_on_elsewhere", move || block_on(sleep));
     assert!(Instant::now() >= deadline);

@@ -41,6 +41,7 @@ pub(crate) fn end(hub: &'static Hub) {
     hub.driver.take();
     hub.tasks.serve_no_more();
     hub.forget_sources();
+    hub.end_task_timers();
     let root = hub.root();
     hub.timers.disarm(root);
     hub.root.set(None);
@@ -133,6 +134,9 @@ impl Drop for ThreadEnd {
         hub.driver.take();
         // Who sent it may be waiting to be told. A destructor that misses a local of the thread panics, and no more.
         left.into_iter().for_each(store::drop_quietly);
+        hub.tasks.serve_no_more();
+        hub.end_task_timers();
+        hub.tasks.take_due().into_iter().for_each(wake_quietly);
         // On another fiber's stack the process exits, and no thread ends.
         if on_root && !hub.is_main_thread.get() {
             report(format_args!(

@@ -40,6 +40,7 @@ pub(crate) mod report;
 pub(crate) mod sources;
 pub(crate) mod switchpoint;
 mod sync_facade;
+pub(crate) mod task_timers;
 pub(crate) mod tasks;
 pub(crate) mod timers;
 pub(crate) mod waker;
@@ -491,8 +492,9 @@ impl Hub {
         any
     }
 
-    /// Wakes the fibers whose timers are due, and arms the timers they still need.
+    /// Wakes the fibers and tasks whose timers are due, and arms the timers that the fibers still need.
     fn fire_timers(&self, now: u64) {
+        self.fire_task_timers(now);
         while let Some(fiber) = self.timers.pop_due(now) {
             let mut next = fiber.deadline.get();
             if next <= now {

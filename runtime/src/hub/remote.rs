@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Hub;
 use super::inbox::{Coalesce, Inbox, Sent};
 use super::poller::Notify;
+use super::task_timers::TimerKey;
 use crate::fiber::store;
 use crate::hub::cancel;
 
@@ -55,6 +56,8 @@ pub(crate) enum Message {
         generation: u32,
         descriptor: Arc<dyn AsFd + Send + Sync>,
     },
+    /// A timer of a task was dropped on another thread.
+    DropTimer(TimerKey),
     /// Begins to stop: listeners accept no more, and the root has this long to return.
     Stop { grace: Duration },
 }
@@ -156,6 +159,7 @@ impl std::fmt::Debug for Message {
             Self::Wake(_) => "Wake",
             Self::Cancel(_) => "Cancel",
             Self::Release { .. } => "Release",
+            Self::DropTimer(_) => "DropTimer",
             Self::Stop { .. } => "Stop",
         })
     }
@@ -176,6 +180,7 @@ impl Hub {
                 generation,
                 descriptor,
             } => self.release_source(index, generation, &*descriptor),
+            Message::DropTimer(key) => self.timers.tasks.remove(key),
             Message::Stop { grace } => {
                 let deadline = self.clock.deadline_after(grace);
                 if !self.is_stopping.get() || deadline < self.stop_deadline.get() {
