@@ -145,6 +145,27 @@ fn a_waker_of_others_is_called_on_a_fiber_of_its_own() {
 }
 
 #[test]
+fn a_waker_of_block_on_is_called_without_a_fiber() {
+    on_a_hub("a_waker_of_block_on", || {
+        // Fibers are numbered in the order in which they are made.
+        let next_number = || kapok::spawn(|| ()).fiber().id().unwrap().get();
+        let (mut client, server) = pair();
+        let stream = Async::new(server);
+        let before = next_number();
+        for _ in 0..100 {
+            let writing = kapok::spawn({
+                let mut client = client.try_clone().unwrap();
+                move || client.write_all(b"x").unwrap()
+            });
+            assert_eq!(block_on(read(&stream, &mut [0; 8])).unwrap(), 1);
+            writing.join().unwrap();
+        }
+        assert_eq!(next_number() - before, 101);
+        client.write_all(b"x").unwrap();
+    });
+}
+
+#[test]
 fn whoever_waits_is_woken_though_another_fiber_polled() {
     on_a_hub("whoever_waits_is_woken", || {
         let (mut client, server) = pair();
