@@ -7,9 +7,10 @@
 )]
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
@@ -42,6 +43,7 @@ fn main() {
         "swallowed_around_a_timeout" => swallowed_around_a_timeout(),
         "more_joins_than_pool_threads" => more_joins_than_pool_threads(),
         "served_without_stacks" => served_without_stacks(),
+        "sleep_of_a_leaked_hub" => sleep_of_a_leaked_hub(),
         "woken_without_stacks" => woken_without_stacks(),
         other => panic!("no case {other:?}"),
     }
@@ -222,6 +224,21 @@ fn woken_without_stacks() {
     }));
     println!("read: {read:?}");
     std::process::exit(0);
+}
+
+/// The future goes to another thread, and its timer would never fire.
+fn sleep_of_a_leaked_hub() {
+    let ended = std::thread::spawn(|| {
+        drop(spawn(kapok::park));
+        let mut sleep = kapok::future::sleep(Duration::from_millis(5));
+        let polled = block_on(poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut sleep).poll(context))
+        }));
+        assert!(polled.is_pending());
+        sleep
+    });
+    block_on(ended.join().unwrap());
+    println!("slept");
 }
 
 /// The hubs need the pool to end.

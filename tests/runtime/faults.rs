@@ -224,6 +224,11 @@ fn a_waker_of_others_is_called_without_a_stack_for_it() {
 }
 
 #[test]
+fn a_sleep_outlives_a_hub_that_is_leaked() {
+    check_late("sleep_of_a_leaked_hub", "slept\n");
+}
+
+#[test]
 fn more_joins_than_pool_threads_leave_the_pool_to_the_hubs() {
     check_late("more_joins_than_pool_threads", "joined\n");
 }

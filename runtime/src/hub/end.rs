@@ -134,11 +134,12 @@ impl Drop for ThreadEnd {
         hub.driver.take();
         // Who sent it may be waiting to be told. A destructor that misses a local of the thread panics, and no more.
         left.into_iter().for_each(store::drop_quietly);
-        hub.tasks.serve_no_more();
-        hub.end_task_timers();
-        hub.tasks.take_due().into_iter().for_each(wake_quietly);
         // On another fiber's stack the process exits, and no thread ends.
         if on_root && !hub.is_main_thread.get() {
+            // Their futures may have gone to other threads.
+            hub.tasks.serve_no_more();
+            hub.end_task_timers();
+            hub.tasks.take_due().into_iter().for_each(wake_quietly);
             report(format_args!(
                 "a thread ended with {} fibers that had not; they are leaked: {}. `kapok::drain` or `kapok::run` ends them",
                 hub.live.get(),
