@@ -10,6 +10,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["fiber"],
     &["hub"],
     &["task"],
+    &["sync"],
     &["time", "net"],
     &["future"],
     &["hubs"],
@@ -171,6 +172,18 @@ fn public_functions_that_park_are_marked() {
         ".packet.wait(",
         "wait(&signal",
         "drain_hub(",
+        // of sync
+        "wait(&",
+        "self.wait_until(",
+        "self.receive(",
+        "shared.receive(",
+        "shared.send(",
+        "self.get_until(",
+        "self.put_until(",
+        "self.raw.lock(",
+        "self.raw.take(",
+        "self.take(1",
+        "children.wait(",
     ];
     // Not switchpoints themselves: what they do is named by the one they are called in.
     let exempt = ["run"];
@@ -179,6 +192,7 @@ fn public_functions_that_park_are_marked() {
         "runtime/src/task",
         "runtime/src/net",
         "runtime/src/future",
+        "runtime/src/sync",
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",
         "runtime/src/hub",

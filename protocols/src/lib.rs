@@ -7,10 +7,11 @@ pub mod http;
 
 #[doc(inline)]
 pub use kapok_runtime::{
-    Builder, DrainError, Fiber, FiberLocal, HubHandle, Hubs, HubsConfig, HubsError, JoinError,
-    JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, TimedOut, assert_no_switchpoints,
-    block_on, current, drain, fiber_local, future, is_cancel, net, park, park_timeout, run,
-    shielded, sleep, sleep_until, spawn, timeout, unblock, yield_now,
+    Builder, DrainError, Fiber, FiberLocal, GroupHandle, HubHandle, Hubs, HubsConfig, HubsError,
+    JoinError, JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, Scope, ScopedJoinHandle,
+    TaskGroup, TimedOut, assert_no_switchpoints, block_on, current, deadline, drain, fiber_local,
+    future, is_cancel, net, park, park_timeout, run, scope, select, shielded, sleep, sleep_until,
+    spawn, sync, task_group, timeout, unblock, yield_now,
 };
 
 /// # Examples

@@ -26,6 +26,7 @@ mod time;
 
 pub mod future;
 pub mod net;
+pub mod sync;
 
 pub use hub::cancel::{TimedOut, is_cancel, shielded, timeout};
 pub use hub::drain::{DrainError, drain, run};
@@ -33,13 +34,16 @@ pub use hub::switchpoint::{NoSwitchGuard, assert_no_switchpoints};
 pub use hubs::{Hubs, HubsConfig, HubsError, Running};
 pub use kapok_macros::switchpoint_runtime as switchpoint;
 pub use task::{
-    Builder, Fiber, FiberLocal, HubHandle, JoinError, JoinHandle, RemoteJoinHandle, block_on,
-    current, park, park_timeout, spawn, unblock, yield_now,
+    Builder, Fiber, FiberLocal, GroupHandle, HubHandle, JoinError, JoinHandle, RemoteJoinHandle,
+    Scope, ScopedJoinHandle, TaskGroup, block_on, current, park, park_timeout, scope, spawn,
+    task_group, unblock, yield_now,
 };
-pub use time::{sleep, sleep_until};
+pub use time::{deadline, sleep, sleep_until};
 
 /// For the code that `#[switchpoint]` makes; not part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::hub::switchpoint::switchpoint_entry;
+    pub use crate::hub::wait_list::Ticket;
+    pub use crate::hub::waiting::Place;
 }

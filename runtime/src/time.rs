@@ -45,6 +45,27 @@ pub fn sleep_until(deadline: Instant) {
     sleep_to(current::hub().clock.nanoseconds(deadline));
 }
 
+/// When the running fiber's time is over: the earliest deadline of the [`timeout`](crate::timeout())s it is in, and of those that the
+/// fiber was in whose [`scope`](crate::scope()) it belongs to. For passing on to who does part of the work elsewhere.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// assert_eq!(kapok::deadline(), None);
+/// let deadline = kapok::timeout(Duration::from_secs(5), || kapok::deadline().unwrap());
+/// assert!(deadline.unwrap() <= Instant::now() + Duration::from_secs(5));
+/// ```
+#[must_use]
+pub fn deadline() -> Option<Instant> {
+    let (hub, fiber) = (current::existing_hub()?, current::fiber()?);
+    match fiber.scope_deadline.get() {
+        NEVER => None,
+        nanoseconds => hub.clock.instant(nanoseconds),
+    }
+}
+
 #[inline(always)]
 fn sleep_to(deadline: u64) {
     let hub = current::hub();

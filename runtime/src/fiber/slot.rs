@@ -72,13 +72,22 @@ pub(crate) mod attention {
 pub(crate) enum Wait {
     Nothing,
     Accept,
+    Barrier,
     Blocking,
+    Condition,
     Connect,
     Drain,
     Future,
+    Event,
     Join,
+    Lock,
     Park,
+    Permit,
     Read,
+    Receive,
+    Scope,
+    Select,
+    Send,
     Sleep,
     Write,
 }
@@ -98,6 +107,8 @@ pub(crate) struct FiberSlot {
     pub(crate) stack_class: Cell<u8>,
     /// Woken by a waker since it last parked for one.
     pub(crate) unparked: Cell<bool>,
+    /// It was unwinding when it last parked.
+    pub(crate) unwinds: Cell<bool>,
     /// Where the fiber's timer is in the heap, if it has one.
     pub(crate) timer_index: Cell<u32>,
     /// The park's own deadline in the hub's nanoseconds.
@@ -132,8 +143,10 @@ pub(crate) struct Rare {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) locals: Vec<(usize, Rc<dyn Any>)>,
     pub(crate) scopes: Vec<DeadlineScope>,
+    /// Who waits for its end beside `joiner`.
+    pub(crate) joiners: Vec<&'static FiberSlot>,
     pub(crate) failure: Option<JoinError>,
-    /// The task that awaits the fiber; its `joiner` is the fiber itself then.
+    /// The task that awaits the fiber; the fiber itself is one of its joiners then.
     pub(crate) awaiter: Option<std::task::Waker>,
 }
 
@@ -154,6 +167,7 @@ impl SlabCell for FiberSlot {
             wait: Cell::new(Wait::Nothing),
             stack_class: Cell::new(0),
             unparked: Cell::new(false),
+            unwinds: Cell::new(false),
             timer_index: Cell::new(0),
             deadline: Cell::new(NEVER),
             timer: Cell::new(NEVER),

@@ -28,6 +28,14 @@ pub(crate) enum Unwinding {
     Scope(u64),
 }
 
+impl Unwinding {
+    /// Whether a caught panic is the end of that scope.
+    pub(crate) fn is_of_scope(payload: &(dyn Any + Send), id: u64) -> bool {
+        let unwinding = payload.downcast_ref::<Self>();
+        matches!(unwinding, Some(Self::Scope(expired)) if *expired == id)
+    }
+}
+
 /// Whether a caught panic is kapok's way to cancel a fiber or to end a [`timeout`].
 ///
 /// Code that catches panics and goes on should pass these on with [`std::panic::resume_unwind`]. If it does not they are
@@ -77,15 +85,36 @@ pub(crate) fn throw_if_due(fiber: &'static FiberSlot) {
     }
 }
 
-/// Whether the fiber that is going to wait is certainly not unwinding. To be asked before it parks. Ends the process if the
-/// fiber is in a panic hook.
+/// Whether the fiber that is going to wait is certainly not unwinding. To be asked before it parks or yields. Ends the process if
+/// the fiber is in a panic hook.
 #[inline(always)]
 pub(crate) fn is_calm() -> bool {
+    let Some(fiber) = current::fiber() else {
+        return true; // a thread without a hub has no other fibers
+    };
     let calm = !std::thread::panicking();
+    let unwinds = !calm && unwinds_itself(fiber);
+    fiber.unwinds.set(unwinds);
     if !calm {
         refuse_panic_hook();
     }
     calm
+}
+
+/// Whether the running fiber unwinds, given that somebody on this thread does.
+///
+/// If nobody did when it was resumed it is this fiber, since no other ran meanwhile. If somebody did, it is known of this fiber
+/// from its last wait. Not noticed is a fiber that begins to unwind while a sibling waits in the middle of its own unwinding.
+fn unwinds_itself(fiber: &FiberSlot) -> bool {
+    fiber.unwinds.get() || !current::hub().resumed_panicking.get()
+}
+
+/// Whether the code that asks is being dropped by a panic of its own fiber: not by a cancel or a timeout, and not while another
+/// fiber of the thread unwinds. On a thread without a hub, by any unwinding.
+#[inline(always)]
+pub(crate) fn is_panicking() -> bool {
+    std::thread::panicking()
+        && current::fiber().is_none_or(|fiber| unwinds_itself(fiber) && !fiber.has(flag::THROWN))
 }
 
 /// Aborts in a panic hook: another fiber that panicked meanwhile would have no hook, and std would abort with less to say.
@@ -113,13 +142,23 @@ pub(crate) fn refuse_panic_hook() {
 /// To be called after a wait that took no effect, with what [`is_calm`] said before it.
 #[inline(always)]
 pub(crate) fn throw_after_wait(fiber: &'static FiberSlot, calm: bool) {
-    if fiber.attention.get() & attention::UNWIND != 0 && fiber.shield_depth.get() == 0 {
-        if calm || !std::thread::panicking() {
-            throw(fiber);
-        }
+    if is_due(fiber, calm) {
+        throw(fiber);
+    }
+}
+
+/// Whether [`throw_after_wait`] would throw.
+#[inline(always)]
+pub(crate) fn is_due(fiber: &'static FiberSlot, calm: bool) -> bool {
+    if fiber.attention.get() & attention::UNWIND == 0 || fiber.shield_depth.get() != 0 {
+        return false;
+    }
+    let may_throw = calm || !std::thread::panicking();
+    if !may_throw {
         // This fiber or a sibling unwinds, nobody can tell: asked again when nobody does.
         current::hub().has_deferred.set(true);
     }
+    may_throw
 }
 
 #[cold]
@@ -251,17 +290,12 @@ pub fn timeout<T>(duration: Duration, section: impl FnOnce() -> T) -> Result<T, 
     }
     match result {
         Ok(value) => Ok(value),
-        Err(payload) => match payload.downcast::<Unwinding>() {
-            Ok(unwinding) if matches!(*unwinding, Unwinding::Scope(expired) if expired == id) => {
-                Err(TimedOut)
-            }
-            Ok(unwinding) => resume_unwind(unwinding),
-            Err(panic) => resume_unwind(panic),
-        },
+        Err(payload) if Unwinding::is_of_scope(&*payload, id) => Err(TimedOut),
+        Err(payload) => resume_unwind(payload),
     }
 }
 
-fn open_scope(hub: &Hub, fiber: &'static FiberSlot, scope: DeadlineScope) {
+pub(crate) fn open_scope(hub: &Hub, fiber: &'static FiberSlot, scope: DeadlineScope) {
     fiber.with_rare(|rare| rare.scopes.push(scope));
     fiber
         .scope_deadline
@@ -271,7 +305,7 @@ fn open_scope(hub: &Hub, fiber: &'static FiberSlot, scope: DeadlineScope) {
     }
 }
 
-fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
+pub(crate) fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
     let (earliest, expired) = fiber.with_rare(|rare| {
         rare.scopes.retain(|scope| scope.id != id);
         let earliest = rare
@@ -289,6 +323,33 @@ fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
     if attention & attention::UNWIND == 0 {
         // If anything else is due the fiber may be swallowing that.
         fiber.clear(flag::THROWN);
+    }
+}
+
+/// Lets one of the fiber's open scopes expire now.
+pub(crate) fn expire_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
+    fiber.with_rare(|rare| {
+        let scope = rare.scopes.iter_mut().find(|scope| scope.id == id);
+        if let Some(scope) = scope {
+            scope.deadline = 0;
+        }
+    });
+    fiber.scope_deadline.set(0);
+    fiber
+        .attention
+        .set(fiber.attention.get() | attention::SCOPE_EXPIRED);
+    wake(hub, fiber);
+}
+
+/// The deadline that a fiber has from the one whose `scope` it belongs to.
+const INHERITED_SCOPE: u64 = u64::MAX;
+
+/// Gives a new fiber the running one's earliest deadline.
+pub(crate) fn inherit_deadline(hub: &Hub, child: &'static FiberSlot) {
+    let deadline = current::running_fiber().scope_deadline.get();
+    if deadline != NEVER {
+        let id = INHERITED_SCOPE;
+        open_scope(hub, child, DeadlineScope { id, deadline });
     }
 }
 

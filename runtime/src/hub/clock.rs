@@ -34,6 +34,11 @@ impl Clock {
         u64::try_from(instant.saturating_duration_since(self.start).as_nanos()).unwrap_or(NEVER)
     }
 
+    /// A time on this clock as an instant, if there is one so late.
+    pub(crate) fn instant(&self, nanoseconds: u64) -> Option<Instant> {
+        self.start.checked_add(Duration::from_nanos(nanoseconds))
+    }
+
     /// What the system's monotonic clock shows then, or a little later.
     pub(crate) fn system_time(&self, nanoseconds: u64) -> Duration {
         #[cfg(target_os = "linux")]

@@ -39,10 +39,12 @@ pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod sources;
 pub(crate) mod switchpoint;
-mod sync_facade;
+pub(crate) mod sync_facade;
 pub(crate) mod task_timers;
 pub(crate) mod tasks;
 pub(crate) mod timers;
+pub(crate) mod wait_list;
+pub(crate) mod waiting;
 pub(crate) mod waker;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -122,6 +124,8 @@ pub(crate) struct Hub {
     pub(crate) root_awaits_stop: Cell<bool>,
     /// A fiber was not unwound out of its wait because the thread was unwinding.
     pub(crate) has_deferred: Cell<bool>,
+    /// When the running fiber was resumed the thread was unwinding already.
+    pub(crate) resumed_panicking: Cell<bool>,
 }
 
 impl Hub {
@@ -159,6 +163,7 @@ impl Hub {
             root_awaits_drained: Cell::new(false),
             root_awaits_stop: Cell::new(false),
             has_deferred: Cell::new(false),
+            resumed_panicking: Cell::new(false),
         }))
     }
 
@@ -214,6 +219,8 @@ impl Hub {
         root.scope_deadline.set(NEVER);
         root.shield_depth.set(0);
         root.unparked.set(false);
+        root.unwinds.set(false);
+        hub.resumed_panicking.set(false);
         hub.root.set(Some(root));
         current::enter(hub, root);
         waker::take_over_thread(root);
@@ -265,9 +272,7 @@ impl Hub {
         let left = self.budget.get();
         self.budget.set(left.wrapping_sub(1));
         if left == 0 {
-            if std::thread::panicking() {
-                cancel::refuse_panic_hook();
-            }
+            cancel::is_calm();
             self.enqueue(fiber);
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
@@ -309,6 +314,7 @@ impl Hub {
             if std::ptr::eq(fiber, root) {
                 current::set_fiber(root);
                 self.budget.set(OPERATION_BUDGET);
+                self.resumed_panicking.set(std::thread::panicking());
                 end::watch_again();
                 return;
             }
@@ -328,6 +334,7 @@ impl Hub {
         };
         current::set_fiber(fiber);
         self.budget.set(OPERATION_BUDGET);
+        self.resumed_panicking.set(std::thread::panicking());
         if worker.resume() == Signal::Done {
             self.finish(fiber, worker);
         }
@@ -344,11 +351,8 @@ impl Hub {
             .flags
             .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);
         if let Some(joiner) = fiber.joiner.take() {
-            // No fiber joins itself: this stands for a task that awaits it.
-            match std::ptr::eq(joiner, fiber) {
-                true => self.wake_awaiter(fiber),
-                false => wake(self, joiner),
-            }
+            wake(self, joiner);
+            self.wake_more_joiners(fiber);
         }
         if !fiber.has(flag::HANDLE) {
             self.release(fiber);
@@ -360,13 +364,13 @@ impl Hub {
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn wake_awaiter(&self, fiber: &FiberSlot) {
-        let mut rare = fiber.rare.borrow_mut();
-        // There is none if the handle was dropped since.
-        let awaiter = rare.as_mut().and_then(|rare| rare.awaiter.take());
-        drop(rare);
+    #[inline(always)]
+    fn wake_more_joiners(&self, fiber: &FiberSlot) {
+        let mut awaiter = None;
+        if let Some(rare) = fiber.rare.borrow_mut().as_mut() {
+            rare.joiners.drain(..).for_each(|joiner| wake(self, joiner));
+            awaiter = rare.awaiter.take();
+        }
         if let Some(awaiter) = awaiter {
             self.wake_task(awaiter);
         }
@@ -510,6 +514,14 @@ impl Hub {
                 self.timers.arm(fiber, next);
             }
         }
+    }
+}
+
+/// [`Hub::spend_budget`] for the running fiber, if this thread has fibers.
+#[inline(always)]
+pub(crate) fn spend_here() {
+    if let (Some(hub), Some(fiber)) = (current::existing_hub(), current::fiber()) {
+        hub.spend_budget(fiber);
     }
 }
 

@@ -193,7 +193,7 @@ impl Hub {
     }
 
     #[inline(always)]
-    pub(super) fn fiber(&self, id: FiberId) -> Option<&'static crate::fiber::FiberSlot> {
+    pub(crate) fn fiber(&self, id: FiberId) -> Option<&'static crate::fiber::FiberSlot> {
         self.slots
             .at(id.index)
             .filter(|fiber| fiber.serial.get() == id.serial)

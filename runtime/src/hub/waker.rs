@@ -40,6 +40,7 @@ impl BareThread {
     }
 
     /// This thread. While its locals are destroyed nobody will find its hub through it, as it gets none any more.
+    #[cold]
     fn current() -> Arc<Self> {
         BARE.try_with(|bare| Arc::clone(bare.get_or_init(Self::new)))
             .unwrap_or_else(|_| Self::new())
@@ -83,6 +84,7 @@ pub(super) fn leave_thread() {
 
 impl Waker {
     /// For the running fiber, or for this thread if it has no hub.
+    #[inline(always)]
     pub(crate) fn current() -> Self {
         match (current::existing_hub(), current::fiber()) {
             (Some(hub), Some(fiber)) => Self::Fiber {
@@ -100,19 +102,27 @@ impl Waker {
     /// Enqueues. Does nothing if the fiber or its hub is gone.
     #[inline(always)]
     pub(crate) fn wake(&self) {
+        if !self.wake_here() {
+            self.wake_elsewhere();
+        }
+    }
+
+    /// [`wake`](Self::wake) if it is for a fiber of this hub. Returns whether it is.
+    #[inline(always)]
+    pub(crate) fn wake_here(&self) -> bool {
         if let Self::Fiber { remote, id, .. } = self
             && let Some(hub) = current::existing_hub()
             && std::ptr::eq(hub.remote, *remote)
         {
             hub.unpark(*id);
-            return;
+            return true;
         }
-        self.wake_elsewhere();
+        false
     }
 
     #[cold]
     #[inline(never)]
-    fn wake_elsewhere(&self) {
+    pub(crate) fn wake_elsewhere(&self) {
         match self {
             // If the hub is gone, so is the fiber.
             Self::Fiber { remote, epoch, id } => drop(remote.send(*epoch, Message::Wake(*id))),

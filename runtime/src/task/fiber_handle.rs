@@ -173,9 +173,7 @@ pub(crate) fn park_thread(timeout: Option<Duration>) {
 pub fn yield_now() {
     match (existing_hub(), running_fiber()) {
         (Some(hub), Some(fiber)) => {
-            if std::thread::panicking() {
-                cancel::refuse_panic_hook();
-            }
+            cancel::is_calm();
             hub.enqueue(fiber);
             switch_out(fiber);
         }

@@ -70,12 +70,12 @@ impl<T> JoinHandle<T> {
             assert!(!std::ptr::eq(me, self.fiber), "a fiber cannot join itself");
             let calm = cancel::is_calm();
             loop {
-                self.fiber.joiner.set(Some(me));
+                self.add_joiner(me);
                 park(me, Wait::Join);
                 if self.fiber.has(flag::DONE) {
                     break;
                 }
-                self.fiber.joiner.set(None);
+                self.remove_joiner(me);
                 cancel::throw_after_wait(me, calm);
             }
         }
@@ -106,6 +106,33 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.fiber.has(flag::DONE)
+    }
+
+    /// Has the fiber `me` woken when this one ends.
+    #[inline(always)]
+    pub(crate) fn add_joiner(&self, me: &'static FiberSlot) {
+        if self.fiber.joiner.get().is_none() {
+            self.fiber.joiner.set(Some(me));
+        } else {
+            self.fiber.with_rare(|rare| rare.joiners.push(me));
+        }
+    }
+
+    /// `me` waits no longer. Does nothing if the fiber has ended.
+    #[cold]
+    pub(crate) fn remove_joiner(&self, me: &'static FiberSlot) {
+        let is_me = |joiner: &'static FiberSlot| std::ptr::eq(joiner, me);
+        let mut rare = self.fiber.rare.borrow_mut();
+        let more = rare.as_mut().map(|rare| &mut rare.joiners);
+        if self.fiber.joiner.get().is_some_and(is_me) {
+            self.fiber.joiner.set(more.and_then(Vec::pop));
+        } else if let Some(more) = more {
+            more.retain(|joiner| !is_me(joiner));
+        }
+    }
+
+    pub(super) fn slot(&self) -> &'static FiberSlot {
+        self.fiber
     }
 
     pub(super) fn set_name(&self, name: std::sync::Arc<str>) {
@@ -144,7 +171,9 @@ impl<T> Future for JoinHandle<T> {
             let last = fiber.with_rare(|rare| rare.awaiter.replace(waker));
             drop(last);
             if !fiber.has(flag::DONE) {
-                fiber.joiner.set(Some(fiber));
+                // No fiber joins itself: this stands for the task.
+                self.remove_joiner(fiber);
+                self.add_joiner(fiber);
                 return Poll::Pending;
             }
         }

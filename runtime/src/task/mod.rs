@@ -3,9 +3,11 @@
 mod block_on;
 mod builder;
 mod fiber_handle;
+mod group;
 mod join;
 mod local;
 mod remote_join;
+mod scope;
 mod spawn;
 mod unblock;
 
@@ -13,9 +15,11 @@ pub use crate::fiber::error::JoinError;
 pub use block_on::block_on;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
+pub use group::{GroupHandle, TaskGroup, task_group};
 pub use join::JoinHandle;
 pub use local::FiberLocal;
 pub use remote_join::{HubHandle, RemoteJoinHandle};
+pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::spawn;
 pub use unblock::unblock;
 

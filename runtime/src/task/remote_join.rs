@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
@@ -14,6 +14,9 @@ use crate::fiber::store;
 use crate::hub::cancel::{self, Unwinding};
 use crate::hub::current;
 use crate::hub::remote::{FiberId, Message, Promise, Remote};
+use crate::hub::sync_facade::MutexGuard;
+use crate::hub::wait_list::WaitList;
+use crate::hub::waiting::Lock;
 use crate::hub::waker::Waker;
 use crate::hub::{self, Hub};
 
@@ -146,7 +149,11 @@ impl<T: Send> RemoteJoinHandle<T> {
     /// Whether the fiber has ended, so that `join` would not wait.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        matches!(self.packet.lock().outcome, Outcome::Ready(_))
+        self.packet.lock().is_ready()
+    }
+
+    pub(crate) fn packet(&self) -> &Packet<T> {
+        &self.packet
     }
 }
 
@@ -160,12 +167,14 @@ impl<T> fmt::Debug for RemoteJoinHandle<T> {
 
 /// A result on its way from one thread to another.
 pub(crate) struct Packet<T> {
-    state: Mutex<PacketState<T>>,
+    state: Lock<PacketState<T>>,
 }
 
-struct PacketState<T> {
+pub(crate) struct PacketState<T> {
     outcome: Outcome<T>,
     waiter: Option<Waker>,
+    /// Who waits for this among other things.
+    pub(crate) watchers: WaitList<()>,
     fiber: Option<FiberId>,
     is_cancelled: bool,
 }
@@ -181,11 +190,12 @@ impl<T> Packet<T> {
         let state = PacketState {
             outcome: Outcome::Pending,
             waiter: None,
+            watchers: WaitList::new(),
             fiber: None,
             is_cancelled: false,
         };
         Arc::new(Self {
-            state: Mutex::new(state),
+            state: Lock::new(state),
         })
     }
 
@@ -198,6 +208,7 @@ impl<T> Packet<T> {
             return;
         }
         state.outcome = Outcome::Ready(result);
+        state.watchers.grant_all();
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {
@@ -236,9 +247,14 @@ impl<T> Packet<T> {
         state.fiber
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, PacketState<T>> {
-        // No user code runs under the lock: what is there stays right.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PacketState<T>> {
+        self.state.lock()
+    }
+}
+
+impl<T> PacketState<T> {
+    pub(crate) fn is_ready(&self) -> bool {
+        !matches!(self.outcome, Outcome::Pending)
     }
 }
 

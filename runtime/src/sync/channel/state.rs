@@ -1,0 +1,196 @@
+//! A channel's messages and those who wait, under its lock.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
+use crate::fiber::slot::Wait;
+use crate::hub;
+use crate::hub::wait_list::{Ticket, WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::waker::Waker;
+
+/// What both ends of a channel share.
+pub(in crate::sync) struct Shared<T> {
+    /// Messages that may lie in the queue; with 0 a sender waits for a receiver.
+    pub(in crate::sync) capacity: usize,
+    pub(in crate::sync) state: Lock<State<T>>,
+}
+
+/// If a receiver waits the queue is empty, and if a sender waits it is full.
+pub(in crate::sync) struct State<T> {
+    pub(super) queue: VecDeque<T>,
+    /// Each gets a message, or none if the senders are gone.
+    pub(in crate::sync) receivers: WaitList<Option<T>>,
+    /// Each brings a message, and keeps it if the receivers are gone.
+    pub(in crate::sync) senders: WaitList<Option<T>>,
+    pub(super) sender_count: usize,
+    pub(super) receiver_count: usize,
+}
+
+impl<T> State<T> {
+    /// Whether receiving needs no waiting, be it that it fails. A sender with the same ticket does not count.
+    pub(in crate::sync) fn can_receive(&self, ticket: &Ticket) -> bool {
+        !self.queue.is_empty() || self.sender_count == 0 || self.senders.has_others(ticket)
+    }
+
+    /// Whether sending needs no waiting, be it that it fails. A receiver with the same ticket does not count.
+    pub(in crate::sync) fn can_send(&self, capacity: usize, ticket: &Ticket) -> bool {
+        self.queue.len() < capacity || self.receiver_count == 0 || self.receivers.has_others(ticket)
+    }
+
+    /// The next message, and the sender that may be woken as there is room now.
+    #[inline(always)]
+    fn take(&mut self) -> Option<(T, Option<Waker>)> {
+        let Some(message) = self.queue.pop_front() else {
+            let mut claim = self.senders.claim()?;
+            let message = claim.payload().take();
+            let waker = claim.grant();
+            return message.map(|message| (message, waker));
+        };
+        let mut waker = None;
+        if let Some(mut claim) = self.senders.claim() {
+            self.queue.extend(claim.payload().take());
+            waker = claim.grant();
+        }
+        Some((message, waker))
+    }
+
+    /// Gives a message to who waits for one, or puts it into the queue. Returns who is to be woken, or the message if there is no room.
+    #[inline(always)]
+    fn put(&mut self, message: T, capacity: usize) -> Result<Option<Waker>, T> {
+        if let Some(mut claim) = self.receivers.claim() {
+            *claim.payload() = Some(message);
+            return Ok(claim.grant());
+        }
+        if self.queue.len() >= capacity {
+            return Err(message);
+        }
+        self.queue.push_back(message);
+        Ok(None)
+    }
+}
+
+impl<T> Shared<T> {
+    pub(super) fn new(capacity: usize) -> Self {
+        let state = State {
+            queue: VecDeque::new(),
+            receivers: WaitList::new(),
+            senders: WaitList::new(),
+            sender_count: 1,
+            receiver_count: 1,
+        };
+        Self {
+            capacity,
+            state: Lock::new(state),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn receive(&self, deadline: Deadline) -> Result<T, RecvTimeoutError> {
+        let mut state = self.state.lock();
+        if let Some((message, waker)) = state.take() {
+            drop(state);
+            wake(waker);
+            hub::spend_here();
+            return Ok(message);
+        }
+        if state.sender_count == 0 {
+            return Err(RecvTimeoutError::Disconnected);
+        }
+        let entry = Entry {
+            list: |state: &mut State<T>| &mut state.receivers,
+            left: |_| (),
+        };
+        let mut message = None;
+        let (wait_for, slot) = (Wait::Receive, &mut message);
+        if !wait(&self.state, state, entry, slot, wait_for, deadline) {
+            return Err(RecvTimeoutError::Timeout);
+        }
+        message.ok_or(RecvTimeoutError::Disconnected)
+    }
+
+    #[inline]
+    pub(in crate::sync) fn try_receive(&self) -> Result<T, TryRecvError> {
+        let mut state = self.state.lock();
+        match state.take() {
+            Some((message, waker)) => {
+                drop(state);
+                wake(waker);
+                Ok(message)
+            }
+            None if state.sender_count == 0 => Err(TryRecvError::Disconnected),
+            None => Err(TryRecvError::Empty),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn send(&self, message: T, deadline: Deadline) -> Result<(), SendTimeoutError<T>> {
+        let mut state = self.state.lock();
+        if state.receiver_count == 0 {
+            return Err(SendTimeoutError::Disconnected(message));
+        }
+        let mut message = match state.put(message, self.capacity) {
+            Ok(waker) => {
+                drop(state);
+                wake(waker);
+                hub::spend_here();
+                return Ok(());
+            }
+            Err(message) => Some(message),
+        };
+        let entry = Entry {
+            list: |state: &mut State<T>| &mut state.senders,
+            left: |_| (),
+        };
+        let (wait_for, slot) = (Wait::Send, &mut message);
+        let served = wait(&self.state, state, entry, slot, wait_for, deadline);
+        match message {
+            None => Ok(()),
+            Some(message) if served => Err(SendTimeoutError::Disconnected(message)),
+            Some(message) => Err(SendTimeoutError::Timeout(message)),
+        }
+    }
+
+    #[inline]
+    pub(in crate::sync) fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
+        let mut state = self.state.lock();
+        if state.receiver_count == 0 {
+            return Err(TrySendError::Disconnected(message));
+        }
+        let waker = state
+            .put(message, self.capacity)
+            .map_err(TrySendError::Full)?;
+        drop(state);
+        wake(waker);
+        Ok(())
+    }
+
+    pub(super) fn add_sender(&self) {
+        self.state.lock().sender_count += 1;
+    }
+
+    pub(super) fn add_receiver(&self) {
+        self.state.lock().receiver_count += 1;
+    }
+
+    pub(super) fn remove_sender(&self) {
+        let mut state = self.state.lock();
+        state.sender_count -= 1;
+        if state.sender_count == 0 {
+            state.receivers.grant_all();
+        }
+    }
+
+    pub(super) fn remove_receiver(&self) {
+        let mut state = self.state.lock();
+        state.receiver_count -= 1;
+        if state.receiver_count == 0 {
+            state.senders.grant_all();
+            let unread = mem::take(&mut state.queue);
+            drop(state);
+            // Their destructors are the user's.
+            drop(unread);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A number of permits.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kapok_macros::switchpoint_runtime as switchpoint;
+
+use crate::fiber::slot::Wait;
+use crate::hub;
+use crate::hub::wait_list::{WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+
+/// Permits, of which each user takes one or more and gives them back by dropping them.
+///
+/// Fair: who asked first gets permits first. Somebody who wants many is not overtaken by those who want few.
+///
+/// # Examples
+///
+/// At most two at a time:
+///
+/// ```
+/// use std::sync::Arc;
+/// use kapok::sync::Semaphore;
+///
+/// let permits = Arc::new(Semaphore::new(2));
+/// let fibers: Vec<_> = (0..10)
+///     .map(|_| {
+///         let permits = Arc::clone(&permits);
+///         kapok::spawn(move || {
+///             let _permit = permits.acquire();
+///             kapok::yield_now(); // the work
+///         })
+///     })
+///     .collect();
+/// fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+/// assert_eq!(permits.available(), 2);
+/// ```
+pub struct Semaphore {
+    state: Lock<State>,
+}
+
+struct State {
+    available: usize,
+    /// Each brings how many it wants.
+    waiters: WaitList<usize>,
+}
+
+impl State {
+    /// Gives permits to those who wait, in their order, as far as they go.
+    fn serve(&mut self) {
+        while let Some(&wanted) = self.waiters.first()
+            && wanted <= self.available
+        {
+            if let Some(claim) = self.waiters.claim() {
+                self.available -= wanted;
+                wake(claim.grant());
+            }
+        }
+    }
+}
+
+impl Semaphore {
+    /// So many permits to begin with.
+    #[must_use]
+    pub const fn new(permits: usize) -> Self {
+        let state = State {
+            available: permits,
+            waiters: WaitList::new(),
+        };
+        Self {
+            state: Lock::new(state),
+        }
+    }
+
+    /// Waits for a permit.
+    #[switchpoint(wakes = "a free permit", cancel = "no permit is taken")]
+    #[inline(always)]
+    pub fn acquire(&self) -> Permit<'_> {
+        self.take(1, Deadline::Never);
+        self.permit(1)
+    }
+
+    /// Waits for several permits at once. Waits until somebody adds permits if there are not so many.
+    #[switchpoint(wakes = "free permits", cancel = "no permit is taken")]
+    pub fn acquire_many(&self, count: usize) -> Permit<'_> {
+        self.take(count, Deadline::Never);
+        self.permit(count)
+    }
+
+    /// [`acquire`](Self::acquire) for at most `timeout`.
+    #[switchpoint(wakes = "a free permit, or the timeout", cancel = "no permit is taken")]
+    pub fn acquire_timeout(&self, timeout: Duration) -> Option<Permit<'_>> {
+        let taken = self.take(1, Deadline::after(timeout));
+        taken.then(|| self.permit(1))
+    }
+
+    /// [`acquire`](Self::acquire) a permit that may be given to another fiber or thread.
+    #[switchpoint(wakes = "a free permit", cancel = "no permit is taken")]
+    pub fn acquire_owned(self: &Arc<Self>) -> OwnedPermit {
+        self.take(1, Deadline::Never);
+        OwnedPermit {
+            semaphore: Arc::clone(self),
+        }
+    }
+
+    /// Takes a permit if one is free and nobody waits.
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        self.try_take(1).then(|| self.permit(1))
+    }
+
+    /// Adds permits.
+    ///
+    /// # Panics
+    ///
+    /// If there would be more than `usize::MAX`.
+    pub fn add(&self, count: usize) {
+        let mut state = self.state.lock();
+        let available = state.available.checked_add(count);
+        state.available = available.expect("a semaphore has at most usize::MAX permits");
+        state.serve();
+    }
+
+    /// How many permits are free.
+    #[must_use]
+    pub fn available(&self) -> usize {
+        self.state.lock().available
+    }
+
+    /// For permits that were taken.
+    fn permit(&self, count: usize) -> Permit<'_> {
+        Permit {
+            semaphore: self,
+            count,
+        }
+    }
+
+    fn try_take(&self, count: usize) -> bool {
+        let mut state = self.state.lock();
+        let is_there = state.waiters.is_empty() && count <= state.available;
+        if is_there {
+            state.available -= count;
+        }
+        is_there
+    }
+
+    /// Returns whether the permits were there before the deadline.
+    #[inline(always)]
+    fn take(&self, count: usize, deadline: Deadline) -> bool {
+        let mut state = self.state.lock();
+        if state.waiters.is_empty() && count <= state.available {
+            state.available -= count;
+            drop(state);
+            hub::spend_here();
+            return true;
+        }
+        let entry = Entry {
+            list: |state: &mut State| &mut state.waiters,
+            // It may have been the first, who wanted many.
+            left: State::serve,
+        };
+        let (wait_for, mut wanted) = (Wait::Permit, count);
+        wait(&self.state, state, entry, &mut wanted, wait_for, deadline)
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Semaphore")
+            .field("available", &self.available())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One or more permits, given back when this is dropped.
+#[derive(Debug)]
+#[must_use = "the permit is held only as long as this lives"]
+pub struct Permit<'a> {
+    semaphore: &'a Semaphore,
+    count: usize,
+}
+
+impl Permit<'_> {
+    /// Keeps the permits for good: there are so many fewer.
+    pub fn forget(mut self) {
+        self.count = 0;
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.semaphore.add(self.count);
+        }
+    }
+}
+
+/// A permit that belongs to nobody's frame, given back when this is dropped, on whichever thread.
+#[derive(Debug)]
+#[must_use = "the permit is held only as long as this lives"]
+pub struct OwnedPermit {
+    semaphore: Arc<Semaphore>,
+}
+
+impl Drop for OwnedPermit {
+    fn drop(&mut self) {
+        self.semaphore.add(1);
+    }
+}

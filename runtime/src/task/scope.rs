@@ -1,0 +1,335 @@
+//! Fibers that borrow from the frame they were spawned in.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+
+use kapok_macros::switchpoint_runtime as switchpoint;
+
+use super::spawn::spawn_in;
+use super::{Fiber, JoinError, JoinHandle};
+use crate::fiber::FiberSlot;
+use crate::fiber::slot::{Wait, attention};
+use crate::hub::cancel::{self, Unwinding};
+use crate::hub::remote::FiberId;
+use crate::hub::{Hub, current, park, wake};
+
+/// Runs `f`, which may spawn fibers that borrow from the frames around, and returns when all of them have ended: what
+/// [`std::thread::scope`] is for threads.
+///
+/// A cancel or a [`timeout`](crate::timeout()) of the calling fiber is passed on: its children are cancelled, and when they have ended
+/// the unwinding goes on. So it is if `f` unwinds. Children have the deadline of their parent. They stay on its hub and need not be
+/// `Send`. Each costs three small allocations more than [`spawn`](crate::spawn()).
+///
+/// [`task_group`](crate::task_group()) also ends all as soon as one fails.
+///
+/// # Panics
+///
+/// If a child panicked that nobody has joined. Passes a panic of `f` on. Both after all children have ended.
+///
+/// # Examples
+///
+/// ```
+/// let words = vec!["one".to_owned(), "two".to_owned()];
+/// let lengths = kapok::scope(|scope| {
+///     let fibers: Vec<_> = words.iter().map(|word| scope.spawn(|| word.len())).collect();
+///     fibers.into_iter().map(|fiber| fiber.join().unwrap()).collect::<Vec<_>>()
+/// });
+/// assert_eq!(lengths, [3, 3]);
+/// ```
+///
+/// What is borrowed must outlive the scope, not only its closure:
+///
+/// ```compile_fail,E0373
+/// kapok::scope(|scope| {
+///     let local = String::new();
+///     scope.spawn(|| local.len());
+/// });
+/// ```
+#[switchpoint(
+    wakes = "the last child's end",
+    cancel = "passed on to the children; goes on when they have ended"
+)]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let scope = Scope {
+        children: Children::new(),
+        scope: PhantomData,
+        env: PhantomData,
+    };
+    let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    if result.is_err() {
+        scope.children.cancel_all();
+    }
+    scope.children.wait();
+    match result {
+        Err(payload) => resume_unwind(payload),
+        Ok(value) => {
+            scope.children.throw_if_passed_on();
+            assert!(
+                !scope.children.any_panicked.get(),
+                "a scoped fiber panicked"
+            );
+            value
+        }
+    }
+}
+
+/// Where [`scope`] lets fibers be spawned.
+pub struct Scope<'scope, 'env: 'scope> {
+    pub(super) children: Rc<Children>,
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Runs `f` on a new fiber of this hub, which has ended when [`scope`] returns.
+    ///
+    /// # Panics
+    ///
+    /// If the system has no memory or guard pages for another stack.
+    #[track_caller]
+    pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        // SAFETY: `scope`, which made `self`, does not return, by value or by unwinding, before all children have ended.
+        unsafe { self.children.spawn(f) }
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Scope")
+            .field("running", &self.children.running.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The fibers of one scope, seen from the fiber that waits for them.
+pub(super) struct Children {
+    hub: &'static Hub,
+    parent: &'static FiberSlot,
+    running: Cell<usize>,
+    /// Those that run, and some that have ended.
+    fibers: RefCell<Vec<FiberId>>,
+    any_panicked: Cell<bool>,
+    was_passed_on: Cell<bool>,
+}
+
+/// Fibers noted before those that have ended are looked for.
+const FIBERS_UNPRUNED: usize = 64;
+
+impl Children {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            hub: current::hub(),
+            parent: current::running_fiber(),
+            running: Cell::new(0),
+            fibers: RefCell::new(Vec::new()),
+            any_panicked: Cell::new(false),
+            was_passed_on: Cell::new(false),
+        })
+    }
+
+    /// Spawns a fiber whose closure and result may borrow.
+    ///
+    /// # Safety
+    ///
+    /// [`wait`](Self::wait) returns before `'scope` ends.
+    #[track_caller]
+    pub(super) unsafe fn spawn<'scope, F, T>(self: &Rc<Self>, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        let packet = Rc::new(ScopedPacket {
+            result: Cell::new(None),
+            children: Rc::clone(self),
+        });
+        let child = Child {
+            f: Some(f),
+            packet: Rc::clone(&packet),
+            end: End::new(self),
+        };
+        let body: Box<dyn FnOnce() + 'scope> = Box::new(move || child.run());
+        // SAFETY: only the lifetime changes. `Child` drops all that may borrow before its `End`, whether it runs, unwinds or never
+        // starts; and `wait`, which returns when all `End`s are gone, returns before `'scope` ends, as the caller promises.
+        let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
+        let fiber = match spawn_in(self.hub, 0, body) {
+            Ok(fiber) => fiber,
+            Err(error) => panic!("kapok: cannot spawn a fiber: {error}"),
+        };
+        self.note(&fiber);
+        ScopedJoinHandle {
+            fiber,
+            packet,
+            scope: PhantomData,
+        }
+    }
+
+    fn note(&self, fiber: &JoinHandle<()>) {
+        let slot = fiber.slot();
+        cancel::inherit_deadline(self.hub, slot);
+        let mut fibers = self.fibers.borrow_mut();
+        if fibers.len() >= FIBERS_UNPRUNED.max(self.running.get() * 2) {
+            fibers.retain(|&id| self.hub.fiber(id).is_some());
+        }
+        fibers.push(FiberId {
+            index: slot.index,
+            serial: slot.serial.get(),
+        });
+    }
+
+    pub(super) fn cancel_all(&self) {
+        for fiber in self
+            .fibers
+            .borrow()
+            .iter()
+            .filter_map(|&id| self.hub.fiber(id))
+        {
+            cancel::cancel(self.hub, fiber);
+        }
+    }
+
+    /// Waits until all have ended, and throws nothing: what would unwind the parent is passed on to the children.
+    pub(super) fn wait(&self) {
+        cancel::is_calm();
+        while self.running.get() > 0 {
+            let is_due = self.parent.attention.get() & attention::UNWIND != 0
+                && self.parent.shield_depth.get() == 0;
+            if is_due && !self.was_passed_on.replace(true) {
+                self.cancel_all();
+            }
+            park(self.parent, Wait::Scope);
+        }
+    }
+
+    /// Goes on with the unwinding that was passed on.
+    pub(super) fn throw_if_passed_on(&self) {
+        if self.was_passed_on.get() {
+            cancel::throw_if_due(self.parent);
+        }
+    }
+}
+
+/// A child's closure, and what it leaves. The order of the fields is the order in which they are dropped: nothing that may borrow is
+/// left when `end` goes.
+struct Child<F, T> {
+    f: Option<F>,
+    packet: Rc<ScopedPacket<T>>,
+    #[expect(dead_code, reason = "for its destructor")]
+    end: End,
+}
+
+impl<F: FnOnce() -> T, T> Child<F, T> {
+    fn run(mut self) {
+        let f = self.f.take().expect("invariant: a child runs once");
+        let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
+            match payload.downcast::<Unwinding>() {
+                Ok(_) => JoinError::Cancelled,
+                Err(payload) => JoinError::Panicked(payload),
+            }
+        });
+        self.packet.result.set(Some(result));
+        drop(self);
+    }
+}
+
+/// Dropped last of all that a child owns.
+struct End(Rc<Children>);
+
+impl End {
+    fn new(children: &Rc<Children>) -> Self {
+        children.running.set(children.running.get() + 1);
+        Self(Rc::clone(children))
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let running = self.0.running.get() - 1;
+        self.0.running.set(running);
+        if running == 0 {
+            wake(self.0.hub, self.0.parent);
+        }
+    }
+}
+
+/// A child's result on its way to the handle.
+struct ScopedPacket<T> {
+    result: Cell<Option<Result<T, JoinError>>>,
+    children: Rc<Children>,
+}
+
+impl<T> Drop for ScopedPacket<T> {
+    fn drop(&mut self) {
+        if matches!(self.result.get_mut(), Some(Err(JoinError::Panicked(_)))) {
+            self.children.any_panicked.set(true);
+        }
+    }
+}
+
+/// Owns the right to a scoped fiber's result. Dropping it leaves the fiber to its scope, which waits for it.
+#[must_use = "the scope waits for the fiber, but only `join` gives its result"]
+pub struct ScopedJoinHandle<'scope, T> {
+    fiber: JoinHandle<()>,
+    packet: Rc<ScopedPacket<T>>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// Waits for the fiber to end and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// [`JoinError`]: the fiber panicked or was cancelled.
+    ///
+    /// # Panics
+    ///
+    /// If a fiber joins itself.
+    #[switchpoint(wakes = "the fiber's end", cancel = "the scope waits for the fiber")]
+    pub fn join(self) -> Result<T, JoinError> {
+        self.fiber.join()?;
+        let result = self.packet.result.take();
+        result.unwrap_or(Err(JoinError::Cancelled))
+    }
+
+    /// Asks the fiber to end, as [`JoinHandle::cancel`] does.
+    pub fn cancel(&self) {
+        self.fiber.cancel();
+    }
+
+    /// Whether the fiber has ended, so that `join` would not wait.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.fiber.is_finished()
+    }
+
+    /// The fiber, to unpark it or to tell its name.
+    #[must_use]
+    pub fn fiber(&self) -> Fiber {
+        self.fiber.fiber()
+    }
+
+    /// The handle of the fiber itself.
+    pub(crate) fn inner(&self) -> &JoinHandle<()> {
+        &self.fiber
+    }
+}
+
+impl<T> fmt::Debug for ScopedJoinHandle<'_, T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ScopedJoinHandle")
+            .field("fiber", &self.fiber())
+            .field("is_finished", &self.is_finished())
+            .finish()
+    }
+}
