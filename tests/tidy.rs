@@ -12,7 +12,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["task"],
     &["sync"],
     &["time", "net", "pool", "fs", "io", "signal"],
-    &["process"],
+    &["process", "future"],
     &["hubs"],
     &["lib"],
 ];
@@ -171,6 +171,7 @@ fn public_functions_that_park_are_marked() {
         ".registered.wait(",
         ".operate(",
         ".packet.wait(",
+        "wait(&signal",
         "drain_hub(",
         // of sync
         "wait(&",
@@ -199,6 +200,7 @@ fn public_functions_that_park_are_marked() {
         "runtime/src/task",
         "runtime/src/io",
         "runtime/src/net",
+        "runtime/src/future",
         "runtime/src/sync",
         "runtime/src/hubs.rs",
         "runtime/src/time.rs",

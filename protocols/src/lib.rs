@@ -9,9 +9,9 @@ pub mod http;
 pub use kapok_runtime::{
     Builder, DrainError, Fiber, FiberLocal, GroupHandle, HubHandle, Hubs, HubsConfig, HubsError,
     JoinError, JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running, Scope, ScopedJoinHandle,
-    TaskGroup, TimedOut, assert_no_switchpoints, current, deadline, drain, fiber_local, is_cancel,
-    net, park, park_timeout, pool, run, scope, select, shielded, sleep, sleep_until, spawn, sync,
-    task_group, timeout, unblock, yield_now,
+    TaskGroup, TimedOut, assert_no_switchpoints, block_on, current, deadline, drain, fiber_local,
+    fs, future, io, is_cancel, net, park, park_timeout, pool, process, run, scope, select,
+    shielded, signal, sleep, sleep_until, spawn, sync, task_group, timeout, unblock, yield_now,
 };
 
 /// # Examples
@@ -55,9 +55,6 @@ pub use kapok_runtime::{
 /// fn wait() {}
 /// ```
 pub use kapok_macros::switchpoint;
-
-#[doc(inline)]
-pub use kapok_runtime::{fs, io, process, signal};
 
 #[doc(hidden)]
 pub use kapok_runtime::__private;

@@ -10,6 +10,7 @@
 //! - [`Hubs`] runs one hub a core.
 //! - [`net`] mirrors [`std::net`] and [`std::os::unix::net`], [`sync`] [`std::sync`], [`process`] [`std::process`], [`fs`] [`std::fs`]; [`io`]
 //!   has the standard streams and pipes, and lets fibers wait for any descriptor. [`signal`] has the system's signals as events.
+//! - [`block_on`] runs a future, [`future`] has what async crates need.
 //! - [`JoinHandle::cancel`], [`timeout`], [`shielded`] and [`drain`] end fibers by unwinding them.
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]
@@ -25,6 +26,7 @@ mod task;
 mod time;
 
 pub mod fs;
+pub mod future;
 pub mod io;
 pub mod net;
 pub mod pool;
@@ -39,8 +41,8 @@ pub use hubs::{Hubs, HubsConfig, HubsError, Running};
 pub use kapok_macros::switchpoint_runtime as switchpoint;
 pub use task::{
     Builder, Fiber, FiberLocal, GroupHandle, HubHandle, JoinError, JoinHandle, RemoteJoinHandle,
-    Scope, ScopedJoinHandle, TaskGroup, current, park, park_timeout, scope, spawn, task_group,
-    unblock, yield_now,
+    Scope, ScopedJoinHandle, TaskGroup, block_on, current, park, park_timeout, scope, spawn,
+    task_group, unblock, yield_now,
 };
 pub use time::{deadline, sleep, sleep_until};
 

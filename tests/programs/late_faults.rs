@@ -7,19 +7,23 @@
 )]
 
 use std::cell::Cell;
-use std::io::Read;
+use std::future::{Future, poll_fn};
+use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::ThreadId;
 use std::time::Duration;
 
+use kapok::future::Async;
 use kapok::http::{Request, Response, Server};
 use kapok::net::TcpListener;
 use kapok::{
-    Builder, HubHandle, Hubs, HubsConfig, RemoteJoinHandle, drain, run, sleep, spawn, timeout,
-    unblock, yield_now,
+    Builder, HubHandle, Hubs, HubsConfig, RemoteJoinHandle, block_on, drain, run, sleep, spawn,
+    timeout, unblock, yield_now,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -39,6 +43,8 @@ fn main() {
         "swallowed_around_a_timeout" => swallowed_around_a_timeout(),
         "more_joins_than_pool_threads" => more_joins_than_pool_threads(),
         "served_without_stacks" => served_without_stacks(),
+        "sleep_of_a_leaked_hub" => sleep_of_a_leaked_hub(),
+        "woken_without_stacks" => woken_without_stacks(),
         other => panic!("no case {other:?}"),
     }
 }
@@ -168,6 +174,71 @@ fn served_without_stacks() {
     let served = catch_unwind(AssertUnwindSafe(|| Server::new().serve(listener, app)));
     println!("served: {:?}", served.is_ok());
     client.join().unwrap();
+}
+
+/// A waker that is not kapok's, as combinators have them.
+struct Part {
+    is_woken: AtomicBool,
+    whole: Mutex<Option<Waker>>,
+}
+
+impl Wake for Part {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, SeqCst);
+        let whole = self.whole.lock().unwrap().take();
+        whole.expect("left by the poll").wake();
+    }
+}
+
+/// It is to be called by a fiber, and there is no stack for one.
+fn woken_without_stacks() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        told.recv().unwrap();
+        stream.write_all(b"hello").unwrap();
+        let _ = told.recv();
+    });
+    let stream = Async::new(listener.accept().unwrap().0);
+    let mut sleepers = Vec::new();
+    while let Ok(fiber) = Builder::new().spawn(|| sleep(LONG)) {
+        sleepers.push(fiber);
+    }
+    let part = Arc::new(Part {
+        is_woken: AtomicBool::new(true),
+        whole: Mutex::default(),
+    });
+    let read = block_on(poll_fn(|context| {
+        *part.whole.lock().unwrap() = Some(context.waker().clone());
+        if !part.is_woken.swap(false, SeqCst) {
+            return Poll::Pending;
+        }
+        let waker = Waker::from(Arc::clone(&part));
+        let polled = stream.poll_read(&mut Context::from_waker(&waker), &mut [0; 8]);
+        if polled.is_pending() {
+            tell.send(()).unwrap();
+        }
+        polled
+    }));
+    println!("read: {read:?}");
+    std::process::exit(0);
+}
+
+/// The future goes to another thread, and its timer would never fire.
+fn sleep_of_a_leaked_hub() {
+    let ended = std::thread::spawn(|| {
+        drop(spawn(kapok::park));
+        let mut sleep = kapok::future::sleep(Duration::from_millis(5));
+        let polled = block_on(poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut sleep).poll(context))
+        }));
+        assert!(polled.is_pending());
+        sleep
+    });
+    block_on(ended.join().unwrap());
+    println!("slept");
 }
 
 /// The hubs need the pool to end.

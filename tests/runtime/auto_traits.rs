@@ -77,6 +77,8 @@ fn only_what_holds_numbers_crosses_threads() {
         false
     );
     crosses!(kapok::io::Poller, false, false);
+    crosses!(kapok::future::Async<TcpStream>, true, false);
+    crosses!(kapok::future::Sleep, true, true);
     crosses!(kapok::Running, true, true);
     crosses!(kapok::JoinError, true, false);
     crosses!(kapok::DrainError, true, true);

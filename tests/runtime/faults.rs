@@ -212,6 +212,23 @@ fn a_server_without_stacks_goes_on() {
 }
 
 #[test]
+fn a_waker_of_others_is_called_without_a_stack_for_it() {
+    let few_stacks = [("KAPOK_STACK_GUARD", "mprotect")];
+    let program = env!("CARGO_BIN_EXE_late_faults");
+    check_program(
+        program,
+        "woken_without_stacks",
+        "read: Ok(5)\n",
+        &few_stacks,
+    );
+}
+
+#[test]
+fn a_sleep_outlives_a_hub_that_is_leaked() {
+    check_late("sleep_of_a_leaked_hub", "slept\n");
+}
+
+#[test]
 fn more_joins_than_pool_threads_leave_the_pool_to_the_hubs() {
     check_late("more_joins_than_pool_threads", "joined\n");
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod auto_traits;
+mod block_on;
 mod cancel;
 mod connect;
 mod descriptors;
@@ -15,6 +16,7 @@ mod foreign;
 mod hubs;
 mod locals;
 mod park;
+mod polled_streams;
 mod poller;
 mod pools;
 mod process;

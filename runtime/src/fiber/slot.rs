@@ -78,6 +78,7 @@ pub(crate) enum Wait {
     Child,
     Connect,
     Drain,
+    Future,
     Event,
     Join,
     Lock,
@@ -147,6 +148,8 @@ pub(crate) struct Rare {
     /// Who waits for its end beside `joiner`.
     pub(crate) joiners: Vec<&'static FiberSlot>,
     pub(crate) failure: Option<JoinError>,
+    /// The task that awaits the fiber; the fiber itself is one of its joiners then.
+    pub(crate) awaiter: Option<std::task::Waker>,
 }
 
 #[derive(Clone, Copy, Debug)]

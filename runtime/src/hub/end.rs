@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::thread::LocalKey;
 
-use super::{Hub, report::report};
+use super::{Hub, report::report, tasks::wake_quietly};
 use crate::fiber::slot::{NEVER, flag};
 use crate::fiber::store;
 use crate::hub::current::{self, ThreadRole};
@@ -39,7 +39,9 @@ pub(crate) fn end(hub: &'static Hub) {
     let left = hub.remote.close();
     hub.stacks.recycle();
     hub.driver.take();
+    hub.tasks.serve_no_more();
     hub.forget_sources();
+    hub.end_task_timers();
     let root = hub.root();
     hub.timers.disarm(root);
     hub.root.set(None);
@@ -50,6 +52,8 @@ pub(crate) fn end(hub: &'static Hub) {
     hub.is_expired.set(false);
     // Closures that nobody ran and sockets that were on their way to be closed: dropped while nothing of the hub is in use.
     left.into_iter().for_each(store::drop_quietly);
+    // Tasks whose streams outlive the hub find another when they are polled again.
+    hub.tasks.take_due().into_iter().for_each(wake_quietly);
     let slots = (0..hub.slots.len()).filter_map(|index| hub.slots.at(index));
     match slots.filter(|slot| slot.has(flag::HANDLE)).count() {
         0 => spare(hub),
@@ -132,6 +136,10 @@ impl Drop for ThreadEnd {
         left.into_iter().for_each(store::drop_quietly);
         // On another fiber's stack the process exits, and no thread ends.
         if on_root && !hub.is_main_thread.get() {
+            // Their futures may have gone to other threads.
+            hub.tasks.serve_no_more();
+            hub.end_task_timers();
+            hub.tasks.take_due().into_iter().for_each(wake_quietly);
             report(format_args!(
                 "a thread ended with {} fibers that had not; they are leaked: {}. `kapok::drain` or `kapok::run` ends them",
                 hub.live.get(),

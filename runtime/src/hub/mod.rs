@@ -40,6 +40,8 @@ pub(crate) mod report;
 pub(crate) mod sources;
 pub(crate) mod switchpoint;
 pub(crate) mod sync_facade;
+pub(crate) mod task_timers;
+pub(crate) mod tasks;
 pub(crate) mod timers;
 pub(crate) mod wait_list;
 pub(crate) mod waiting;
@@ -59,6 +61,7 @@ use current::ThreadRole;
 use poller::Driver;
 use remote::{Message, Remote};
 use sources::Source;
+use tasks::Tasks;
 use timers::Timers;
 
 /// Resumes between two looks at messages and timers.
@@ -92,6 +95,7 @@ pub(crate) struct Hub {
 
     pub(crate) sources: Slab<Source>,
     pub(crate) sources_used: Cell<usize>,
+    pub(crate) tasks: Tasks,
     driver: RefCell<Option<Box<dyn Driver>>>,
     /// When the driver's alarm goes off; [`NEVER`] if it is not set.
     alarm: Cell<u64>,
@@ -141,6 +145,7 @@ impl Hub {
             timers: Timers::default(),
             sources: Slab::new(),
             sources_used: Cell::new(0),
+            tasks: Tasks::default(),
             driver: RefCell::new(None),
             alarm: Cell::new(NEVER),
             reports_peer_shutdown: Cell::new(false),
@@ -261,9 +266,9 @@ impl Hub {
         Some(fiber)
     }
 
-    /// Counts an operation that succeeded without waiting; yields when the fiber has had its share.
+    /// Counts an operation that succeeded without waiting; yields when the fiber has had its share. Returns whether it did.
     #[inline(always)]
-    pub(crate) fn spend_budget(&self, fiber: &'static FiberSlot) {
+    pub(crate) fn spend_budget(&self, fiber: &'static FiberSlot) -> bool {
         let left = self.budget.get();
         self.budget.set(left.wrapping_sub(1));
         if left == 0 {
@@ -272,6 +277,14 @@ impl Hub {
             switch_out(fiber);
             self.budget.set(OPERATION_BUDGET);
         }
+        left == 0
+    }
+
+    /// Counts an operation of a task, whose poll must not switch. With none left it is to be polled again later.
+    pub(crate) fn take_budget(&self) -> bool {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// Counts the bytes that an operation moved: copying many takes as long as several operations.
@@ -355,8 +368,13 @@ impl Hub {
 
     #[cold]
     fn wake_more_joiners(&self, fiber: &FiberSlot) {
+        let mut awaiter = None;
         if let Some(rare) = fiber.rare.borrow_mut().as_mut() {
             rare.joiners.drain(..).for_each(|joiner| wake(self, joiner));
+            awaiter = rare.awaiter.take();
+        }
+        if let Some(awaiter) = awaiter {
+            self.wake_task(awaiter);
         }
     }
 
@@ -480,8 +498,9 @@ impl Hub {
         any
     }
 
-    /// Wakes the fibers whose timers are due, and arms the timers they still need.
+    /// Wakes the fibers and tasks whose timers are due, and arms the timers that the fibers still need.
     fn fire_timers(&self, now: u64) {
+        self.fire_task_timers(now);
         while let Some(fiber) = self.timers.pop_due(now) {
             let mut next = fiber.deadline.get();
             if next <= now {

@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use super::remote::{Message, Remote};
 use super::sources::{Direction, Source};
+use super::tasks::Serve;
 use super::{Hub, park_until};
 use crate::fiber::slot::Wait;
 use crate::hub::cancel;
@@ -197,6 +199,51 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
     }
 
+    /// Tries the operation for a task. If it would block, leaves the task's waker where the next event finds it.
+    ///
+    /// Never switches, unless the task's waker does when it is cloned or dropped. Timeouts of the stream are not looked at.
+    pub(crate) fn poll<T>(
+        &self,
+        context: &mut Context<'_>,
+        direction: Direction,
+        serve: Serve,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let hub = current::hub();
+        if !hub.take_budget() {
+            // Whoever polls lets others run before it polls again.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let wait = match direction {
+            Direction::Read => Wait::Read,
+            Direction::Write => Wait::Write,
+        };
+        loop {
+            let source = self.source(hub);
+            if source.is_none_or(|source| source.is_ready(direction)) || self.is_closed() {
+                match operation(self.io()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if let Some(source) = source {
+                            source.clear_ready(direction);
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Ok(_) | Err(_) if self.is_closed() => return Poll::Ready(Err(closed())),
+                    result => return Poll::Ready(result),
+                }
+            }
+            let source = self.register(hub)?;
+            hub.tasks.serve_by(serve);
+            source.set_task(direction, context.waker());
+            // Last, as the waker's code may have let others run.
+            self.may_wait(hub, wait)?;
+            if !source.is_ready(direction) {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// What makes waiting pointless.
     #[inline(always)]
     fn may_wait(&self, hub: &Hub, wait: Wait) -> io::Result<()> {
@@ -221,7 +268,8 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
                     let stays_open = keeps_open
                         || Arc::strong_count(&self.shared) > 1
                         || !hub.reports_peer_shutdown();
-                    hub.drop_reference(source, stays_open.then(|| self.shared.as_fd()));
+                    // Nobody else can poll it, and this is a fiber's stack: their wakers may be dropped.
+                    drop(hub.drop_reference(source, stays_open.then(|| self.shared.as_fd())));
                 }
             }
             _ => {

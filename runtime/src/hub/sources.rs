@@ -1,4 +1,4 @@
-//! Descriptors that a hub watches, and the fibers that wait for them.
+//! Descriptors that a hub watches, and the fibers and tasks that wait for them.
 //!
 //! A source is made when an operation on a descriptor first would block, and stays until the last handle on this hub is
 //! dropped: one registration with the driver in a descriptor's life. `ready` is what is known without asking the kernel: set
@@ -12,6 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::task;
 
 use super::poller::Event;
 use super::{Hub, wake};
@@ -48,6 +49,8 @@ struct Interest {
     /// The fiber that waits; more of them are rare.
     waiter: Cell<Option<&'static FiberSlot>>,
     more: RefCell<Vec<&'static FiberSlot>>,
+    /// The task that polled last.
+    task: RefCell<Option<task::Waker>>,
 }
 
 impl SlabCell for Source {
@@ -132,6 +135,20 @@ impl Source {
         }
     }
 
+    /// Leaves a task's waker for the next event, in the place of the last one. May run the code of both.
+    pub(crate) fn set_task(&self, direction: Direction, waker: &task::Waker) {
+        let place = &self.interest(direction).task;
+        let is_known = place
+            .borrow()
+            .as_ref()
+            .is_some_and(|known| known.will_wake(waker));
+        if !is_known {
+            let waker = waker.clone();
+            let last = place.replace(Some(waker));
+            drop(last);
+        }
+    }
+
     /// Wakes all who wait, in both directions, to look at the world again.
     pub(crate) fn wake_all(&self, hub: &Hub) {
         self.read.wake(hub);
@@ -160,6 +177,17 @@ impl Interest {
         }
         for fiber in self.more.borrow().iter() {
             wake(hub, fiber);
+        }
+        if self.task.borrow().is_some() {
+            self.wake_task(hub);
+        }
+    }
+
+    #[cold]
+    fn wake_task(&self, hub: &Hub) {
+        let task = self.task.take();
+        if let Some(task) = task {
+            hub.wake_task(task);
         }
     }
 }
@@ -195,15 +223,16 @@ impl Hub {
     }
 
     /// A handle let go of its source. With the last one the hub forgets it; a descriptor that stays open must be given then.
+    /// Returns the tasks that waited for it, whose wakers are to be dropped where the user's code may run.
     pub(super) fn drop_reference(
         &self,
         source: &'static Source,
         descriptor: Option<BorrowedFd<'_>>,
-    ) {
+    ) -> [Option<task::Waker>; 2] {
         let references = source.references.get() - 1;
         source.references.set(references);
         if references > 0 {
-            return;
+            return [None, None];
         }
         if let (Some(descriptor), Some(driver)) = (descriptor, self.driver.borrow().as_ref()) {
             driver.remove(descriptor);
@@ -212,7 +241,9 @@ impl Hub {
             .generation
             .set(source.generation.get().wrapping_add(1));
         self.sources_used.set(self.sources_used.get() - 1);
+        let tasks = [source.read.task.take(), source.write.task.take()];
         self.sources.give_back(source);
+        tasks
     }
 
     /// [`Self::drop_reference`] for a handle that was dropped on another thread.
@@ -222,7 +253,15 @@ impl Hub {
             .at(index)
             .filter(|source| source.generation.get() == generation);
         if let Some(source) = source.filter(|source| source.references.get() > 0) {
-            self.drop_reference(source, Some(descriptor.as_fd()));
+            let tasks = self.drop_reference(source, Some(descriptor.as_fd()));
+            self.wake_tasks(tasks);
+        }
+    }
+
+    /// The stream may be polled on another hub by now: tasks that count on this one have to poll it again.
+    fn wake_tasks(&self, tasks: [Option<task::Waker>; 2]) {
+        for task in tasks.into_iter().flatten() {
+            self.wake_task(task);
         }
     }
 
@@ -254,7 +293,8 @@ impl Hub {
         for source in (0..self.sources.len()).filter_map(|index| self.sources.at(index)) {
             if source.references.get() > 0 {
                 source.references.set(1);
-                self.drop_reference(source, None);
+                let tasks = self.drop_reference(source, None);
+                self.wake_tasks(tasks);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Deadlines of a hub's fibers: a 4-ary heap of (deadline, fiber), with the position kept in the fiber's slot.
+//! Deadlines of a hub's fibers (those of its tasks are in `task_timers`): a 4-ary heap of (deadline, fiber), with the position kept in the fiber's slot.
 //!
 //! A fiber has **one** timer, whatever it waits for: its own park deadline and the deadline scopes on its stack share it. It
 //! is lazy: a timer that is armed earlier than needed stays where it is, and when it fires the hub looks at what the fiber
@@ -10,6 +10,7 @@
 
 use std::cell::RefCell;
 
+use super::task_timers::TaskTimers;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::NEVER;
 
@@ -24,6 +25,7 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: RefCell<Vec<Entry>>,
+    pub(super) tasks: TaskTimers,
 }
 
 impl Timers {
@@ -69,12 +71,16 @@ impl Timers {
 
     #[inline]
     pub(crate) fn earliest(&self) -> Option<u64> {
-        self.heap.borrow().first().map(|entry| entry.deadline)
+        let fibers = self.heap.borrow().first().map(|entry| entry.deadline);
+        match self.tasks.earliest() {
+            NEVER => fibers,
+            tasks => Some(fibers.map_or(tasks, |fibers| fibers.min(tasks))),
+        }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.heap.borrow().is_empty()
+        self.heap.borrow().is_empty() && self.tasks.earliest() == NEVER
     }
 }
 

@@ -87,7 +87,7 @@ impl TcpStream {
         }
     }
 
-    pub(super) fn registered(&self) -> &Registered<std::net::TcpStream> {
+    pub(crate) fn registered(&self) -> &Registered<std::net::TcpStream> {
         self.socket.registered()
     }
 

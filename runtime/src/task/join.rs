@@ -1,11 +1,14 @@
 //! The handle of a fiber on the same hub.
 
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::{Fiber, JoinError};
+use super::{Fiber, JoinError, wake_tasks_on_a_fiber};
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::{Rare, Wait, flag};
 use crate::fiber::store;
@@ -140,6 +143,45 @@ impl<T> JoinHandle<T> {
     #[must_use]
     pub fn fiber(&self) -> Fiber {
         Fiber::of(self.hub, self.fiber)
+    }
+}
+
+/// Awaits the fiber from async code, as [`JoinHandle::join`] waits for it. Dropping the handle detaches the fiber.
+///
+/// Panics if it is polled again after it was ready.
+///
+/// # Examples
+///
+/// ```
+/// let answer = kapok::block_on(async {
+///     let fiber = kapok::spawn(|| 6 * 7);
+///     fiber.await.unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// ```
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let fiber = self.fiber;
+        if !fiber.has(flag::DONE) {
+            self.hub.tasks.serve_by(wake_tasks_on_a_fiber);
+            // Cloned and dropped with nothing borrowed, as both may run anything, even the fiber to its end.
+            let waker = context.waker().clone();
+            let last = fiber.with_rare(|rare| rare.awaiter.replace(waker));
+            drop(last);
+            if !fiber.has(flag::DONE) {
+                // No fiber joins itself: this stands for the task.
+                self.remove_joiner(fiber);
+                self.add_joiner(fiber);
+                return Poll::Pending;
+            }
+        }
+        // SAFETY: `spawn` made this handle together with a body for results of the same `T`.
+        Poll::Ready(match unsafe { store::take_value::<T>(fiber) } {
+            Some(value) => Ok(value),
+            None => Err(take_failure(fiber)),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Spawning fibers and getting their results.
 
+mod block_on;
 mod builder;
 mod fiber_handle;
 mod group;
@@ -13,6 +14,7 @@ mod threads;
 mod unblock;
 
 pub use crate::fiber::error::JoinError;
+pub use block_on::block_on;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
 pub use group::{GroupHandle, TaskGroup, task_group};
@@ -23,6 +25,7 @@ pub use scope::{Scope, ScopedJoinHandle, scope};
 pub use spawn::spawn;
 pub use unblock::unblock;
 
+pub(crate) use block_on::wake_tasks_on_a_fiber;
 pub(crate) use fiber_handle::park_thread;
 pub(crate) use monitor::Monitor;
 pub(crate) use remote_join::Packet;
