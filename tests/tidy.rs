@@ -13,7 +13,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["sync"],
     &["time", "net", "pool", "fs", "io", "signal"],
     &["process", "future"],
-    &["hubs"],
+    &["hubs", "select"],
     &["lib"],
 ];
 

@@ -21,6 +21,7 @@ extern crate self as kapok_runtime;
 mod fiber;
 mod hub;
 mod hubs;
+mod select;
 mod slab;
 mod task;
 mod time;

@@ -20,6 +20,7 @@ mod polled_streams;
 mod poller;
 mod pools;
 mod process;
+mod readiness;
 mod signals;
 mod soundness;
 mod standard_streams;

@@ -11,7 +11,7 @@ use socket2::SockRef;
 use crate::hub::current;
 use crate::hub::registration::Registered;
 use crate::hub::sources::Direction;
-use crate::net::TcpStream;
+use crate::net::{TcpStream, UnixStream};
 use crate::task::wake_tasks_on_a_fiber;
 
 /// A stream of kapok's for async crates.
@@ -159,39 +159,60 @@ mod sealed {
     }
 }
 
-impl Pollable for TcpStream {}
+/// Makes streams pollable. A read that takes less than was asked for has drained the socket, if that is true of its kind.
+macro_rules! pollable {
+    ($($stream:ty, $short_reads:expr;)+) => {
+        $(impl Pollable for $stream {}
 
-impl sealed::Pollable for TcpStream {
-    fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        read(self.registered(), context, buffer.len(), |mut socket| {
-            socket.read(buffer)
-        })
-    }
+        impl sealed::Pollable for $stream {
+            fn poll_read(
+                &self,
+                context: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                let (socket, asked) = (self.registered(), buffer.len());
+                read(socket, context, asked, $short_reads, |mut socket| socket.read(buffer))
+            }
 
-    fn poll_receive(
-        &self,
-        context: &mut Context<'_>,
-        buffer: &mut [MaybeUninit<u8>],
-    ) -> Poll<io::Result<usize>> {
-        read(self.registered(), context, buffer.len(), |socket| {
-            SockRef::from(socket).recv(buffer)
-        })
-    }
+            fn poll_receive(
+                &self,
+                context: &mut Context<'_>,
+                buffer: &mut [MaybeUninit<u8>],
+            ) -> Poll<io::Result<usize>> {
+                let (socket, asked) = (self.registered(), buffer.len());
+                read(socket, context, asked, $short_reads, |socket| {
+                    SockRef::from(socket).recv(buffer)
+                })
+            }
 
-    fn poll_write(
-        &self,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        write(self.registered(), context, |mut socket| match slices {
-            [bytes] => socket.write(bytes),
-            slices => socket.write_vectored(slices),
-        })
-    }
+            fn poll_write(
+                &self,
+                context: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                write(self.registered(), context, |mut socket| match slices {
+                    [bytes] => socket.write(bytes),
+                    slices => socket.write_vectored(slices),
+                })
+            }
 
-    fn shutdown_write(&self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)
-    }
+            fn shutdown_write(&self) -> io::Result<()> {
+                self.shutdown(Shutdown::Write)
+            }
+        })+
+    };
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ShortReads {
+    Drain,
+    /// A read ends behind each descriptor that was passed.
+    SayNothing,
+}
+
+pollable! {
+    TcpStream, ShortReads::Drain;
+    UnixStream, ShortReads::SayNothing;
 }
 
 /// Polls an operation that reads up to `asked` bytes. One that takes fewer has drained the socket.
@@ -199,6 +220,7 @@ fn read<S: AsFd + Send + Sync + 'static>(
     socket: &Registered<S>,
     context: &mut Context<'_>,
     asked: usize,
+    short_reads: ShortReads,
     operation: impl FnMut(&S) -> io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     let polled = socket.poll(context, Direction::Read, wake_tasks_on_a_fiber, operation);
@@ -207,6 +229,7 @@ fn read<S: AsFd + Send + Sync + 'static>(
         hub.spend_bytes(taken);
         if 0 < taken
             && taken < asked
+            && short_reads == ShortReads::Drain
             && hub.reports_peer_shutdown()
             && let Some(source) = socket.source(hub)
         {

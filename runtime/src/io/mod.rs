@@ -5,6 +5,7 @@ mod output;
 mod pipe;
 #[cfg(target_os = "linux")]
 mod poller;
+mod readiness;
 mod registered;
 mod stdin;
 mod timed;
@@ -14,6 +15,7 @@ pub use output::{Stderr, Stdout, stderr, stdout};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 #[cfg(target_os = "linux")]
 pub use poller::{CallbackId, Interest, Poller, Readiness};
+pub use readiness::{Descriptor, DescriptorReady, readable, writable};
 pub use registered::Registered;
 pub use stdin::{Stdin, StdinLock, stdin};
 

@@ -9,6 +9,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::{Direction, Timed, read_timeouts, write_timeouts};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 
 /// Makes an anonymous pipe, as [`std::io::pipe`]. Both ends are closed on exec.
 ///
@@ -49,6 +50,10 @@ pub struct PipeWriter {
 }
 
 impl PipeReader {
+    pub(crate) fn registered(&self) -> &Registered<std::io::PipeReader> {
+        self.pipe.registered()
+    }
+
     /// Takes an end of std's, which becomes non-blocking.
     ///
     /// # Errors
@@ -167,6 +172,10 @@ impl fmt::Debug for PipeReader {
 }
 
 impl PipeWriter {
+    pub(crate) fn registered(&self) -> &Registered<std::io::PipeWriter> {
+        self.pipe.registered()
+    }
+
     /// Takes an end of std's, which becomes non-blocking.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use rustix::fs::{FileType, OFlags};
 
 use super::{Direction, Timed, timeouts};
 use crate::fiber::slot::Wait;
+use crate::hub::registration;
 use crate::hub::sources::cannot_wait;
 use crate::hub::switchpoint::assert_no_switchpoints;
 
@@ -127,6 +128,10 @@ impl<T: AsFd> Registered<T> {
     }
 
     timeouts!(descriptor);
+
+    pub(super) fn registered(&self) -> &registration::Registered<OwnedFd> {
+        self.descriptor.registered()
+    }
 
     /// Ends all waits, now and from now on, with an error. The descriptor itself is closed when this is dropped.
     pub fn close(&self) {

@@ -31,6 +31,10 @@ impl<L: AsFd + Send + Sync + 'static> Acceptor<L> {
         }
     }
 
+    pub(super) fn registered(&self) -> &Registered<L> {
+        &self.registered
+    }
+
     pub(super) fn io(&self) -> &L {
         self.registered.io()
     }

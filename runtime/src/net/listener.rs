@@ -12,6 +12,7 @@ use super::accept::{Acceptor, is_end};
 use super::address::{ToSocketAddrs, each_address};
 use super::options::{Sharing, listening_socket};
 use super::stream::TcpStream;
+use crate::hub::registration::Registered;
 
 /// A socket that accepts TCP connections, with the methods of [`std::net::TcpListener`].
 ///
@@ -21,6 +22,10 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
+    pub(crate) fn registered(&self) -> &Registered<std::net::TcpListener> {
+        self.socket.registered()
+    }
+
     /// Listens on the first of the addresses that is free. Port 0 lets the system choose.
     ///
     /// # Errors

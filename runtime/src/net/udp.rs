@@ -11,6 +11,7 @@ use socket2::SockRef;
 use super::address::{ToSocketAddrs, each_address, no_addresses};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 use crate::io::{Direction, Timed, timeouts};
 
 /// A UDP socket, with the methods of [`std::net::UdpSocket`].
@@ -44,6 +45,10 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
+    pub(crate) fn registered(&self) -> &Registered<std::net::UdpSocket> {
+        self.socket.registered()
+    }
+
     /// Binds to the first of the addresses that is free. Port 0 lets the system choose.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! A child process.
 
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,13 +10,16 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::communicate::{CommunicateError, CommunicateLimits, communicate};
-use super::exit::exit_descriptor;
+use super::exit::{exit_descriptor, has_ended};
 use super::{ChildStderr, ChildStdin, ChildStdout, reaper};
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::current;
 use crate::hub::registration::Registered;
 use crate::hub::sources::Direction;
+use crate::hub::wait_list::Ticket;
+use crate::hub::waiting::Place;
 use crate::signal::{self, Signal};
+use crate::sync::Waitable;
 
 /// A running or ended child process, with the methods of [`std::process::Child`].
 ///
@@ -47,7 +51,11 @@ struct Process {
     /// There until the drop.
     child: Option<std::process::Child>,
     /// Readable when the child has ended. Made by the first wait that has to wait.
-    exit: Option<Registered<OwnedFd>>,
+    exit: OnceCell<Registered<OwnedFd>>,
+    /// The system has no descriptor to wait for it.
+    is_unwatchable: Cell<bool>,
+    /// Its status is known, and its number may be another's.
+    is_reaped: bool,
     kill_on_drop: bool,
 }
 
@@ -58,7 +66,9 @@ impl Child {
         // First: from here on an error lets nobody forget the child.
         let process = Process {
             child: Some(child),
-            exit: None,
+            exit: OnceCell::new(),
+            is_unwatchable: Cell::new(false),
+            is_reaped: false,
             kill_on_drop,
         };
         Ok(Self {
@@ -118,7 +128,7 @@ impl Child {
     ///
     /// Those of the system.
     pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.process.child().try_wait()
+        self.process.try_wait()
     }
 
     /// Ends the child by `SIGKILL`. It still has to be waited for, or dropped. Does nothing if it has ended.
@@ -213,25 +223,69 @@ impl Process {
         (self.child.as_ref()).map_or(0, std::process::Child::id)
     }
 
+    fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        let status = self.child().try_wait()?;
+        self.is_reaped |= status.is_some();
+        Ok(status)
+    }
+
+    fn exit(&self) -> io::Result<&Registered<OwnedFd>> {
+        if self.exit.get().is_none() {
+            let exit = Registered::new(exit_descriptor(self.id())?);
+            return Ok(self.exit.get_or_init(|| exit));
+        }
+        let exit = self.exit.get();
+        Ok(exit.expect("invariant: it was looked at just now"))
+    }
+
     fn wait_until(&mut self, deadline: u64) -> io::Result<ExitStatus> {
         let hub = current::hub();
         loop {
-            if let Some(status) = self.child().try_wait()? {
-                self.exit = None;
+            if let Some(status) = self.try_wait()? {
+                self.exit.take();
                 return Ok(status);
             }
-            let exit = match &self.exit {
-                Some(exit) => exit,
-                None => {
-                    let exit = exit_descriptor(self.id())?;
-                    self.exit.insert(Registered::new(exit))
-                }
-            };
+            let exit = self.exit()?;
             if let Some(source) = exit.source(hub) {
                 // It said so too early, and will say so again.
                 source.clear_ready(Direction::Read);
             }
             exit.wait(hub, Direction::Read, Wait::Child, deadline)?;
+        }
+    }
+}
+
+/// Ready when the child has ended, so that [`Child::wait`] does not wait.
+impl Waitable for Child {
+    fn is_ready(&self) -> bool {
+        let process = &self.process;
+        process.is_reaped || process.is_unwatchable.get() || has_ended(process.id())
+    }
+
+    unsafe fn enter(&self, _: &Place<()>, _: &Ticket, _: u32) -> bool {
+        let registered = self
+            .process
+            .exit()
+            .and_then(|exit| exit.register(current::hub()));
+        match registered {
+            Ok(source) => {
+                // It may have said so too early, and will say so again.
+                source.clear_ready(Direction::Read);
+                source.add_waiter(Direction::Read, current::running_fiber());
+                !self.is_ready()
+            }
+            // `wait` will tell why.
+            Err(_) => {
+                self.process.is_unwatchable.set(true);
+                false
+            }
+        }
+    }
+
+    fn leave(&self, _: &Place<()>) {
+        let source = (self.process.exit.get()).and_then(|exit| exit.source(current::hub()));
+        if let Some(source) = source {
+            source.remove_waiter(Direction::Read, current::running_fiber());
         }
     }
 }

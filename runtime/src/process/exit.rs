@@ -12,12 +12,23 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::hub::poller::is_portable;
 
+fn pid_of(child: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Whether a child that was not reaped yet has ended. It is not reaped by this.
+pub(super) fn has_ended(child: u32) -> bool {
+    let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    // What the system refuses to tell, a wait will refuse with a better reason.
+    pid_of(child).map_or(true, |pid| {
+        !matches!(waitid(WaitId::Pid(pid), only_look), Ok(None))
+    })
+}
+
 /// For a child that was not reaped yet.
 pub(super) fn exit_descriptor(child: u32) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    let pid = pid_of(child)?;
     #[cfg(target_os = "linux")]
     if !is_portable() {
         use rustix::process::{PidfdFlags, pidfd_open};

@@ -13,6 +13,7 @@ use socket2::SockRef;
 use super::ancillary;
 use crate::fiber::slot::Wait;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 use crate::io::{Direction, Timed, timeouts};
 
 /// A socket for datagrams within the machine, with the methods of [`std::os::unix::net::UnixDatagram`].
@@ -41,6 +42,10 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
+    pub(crate) fn registered(&self) -> &Registered<std::os::unix::net::UnixDatagram> {
+        self.socket.registered()
+    }
+
     /// A socket at a path, where nothing may be yet.
     ///
     /// # Errors

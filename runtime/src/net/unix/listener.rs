@@ -11,6 +11,7 @@ use socket2::SockRef;
 
 use super::address;
 use super::stream::UnixStream;
+use crate::hub::registration::Registered;
 use crate::net::Listener;
 use crate::net::accept::{Acceptor, is_end};
 
@@ -41,6 +42,10 @@ pub struct UnixListener {
 }
 
 impl UnixListener {
+    pub(crate) fn registered(&self) -> &Registered<std::os::unix::net::UnixListener> {
+        self.socket.registered()
+    }
+
     /// Listens at a path, where nothing may be yet.
     ///
     /// # Errors

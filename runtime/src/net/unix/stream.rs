@@ -15,6 +15,7 @@ use super::credentials::{UCred, peer_cred};
 use super::{address, ancillary};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 use crate::io::{Direction, Timed, timeouts};
 use crate::net::Connection;
 
@@ -42,6 +43,10 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
+    pub(crate) fn registered(&self) -> &Registered<std::os::unix::net::UnixStream> {
+        self.socket.registered()
+    }
+
     /// Connects to the listener at a path.
     ///
     /// While the listener's queue is full it is tried again every 1 to 64 ms, as no event tells of room.
