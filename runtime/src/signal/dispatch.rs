@@ -11,7 +11,7 @@
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{IntoRawFd, RawFd};
+use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -112,6 +112,9 @@ fn install_handler(signal: Signal) -> io::Result<()> {
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = on_signal as *const () as usize;
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+    // No other signal meanwhile: the alternate stack has room for two or three handlers, not for one of each signal.
+    // SAFETY: the mask is a field of our own.
+    unsafe { libc::sigfillset(&raw mut action.sa_mask) };
     // SAFETY: the action is filled in, and the handler has the signature that SA_SIGINFO asks for.
     check(unsafe { libc::sigaction(signal.as_raw(), &action, ptr::null_mut()) })
 }
@@ -133,17 +136,19 @@ extern "C" fn on_signal(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
+    hand_on(signal, info, context);
     let bit = 1 << index(signal);
     if PENDING.fetch_or(bit, Ordering::AcqRel) == 0 {
         ring(BELL.load(Ordering::Acquire));
     }
-    hand_on(signal, info, context);
 }
 
 fn ring(bell: RawFd) {
-    let byte = [0_u8];
-    // SAFETY: the byte is valid for the call; `write` may be called in a handler; the socket is never closed.
-    unsafe { libc::write(bell, byte.as_ptr().cast(), byte.len()) };
+    // SAFETY: the socket is never closed.
+    let bell = unsafe { BorrowedFd::borrow_raw(bell) };
+    // A write may be called in a handler. On Linux rustix makes the system call itself, so `errno` stays what the interrupted code made
+    // it. It fails only if the socket is full, and then the thread is about to look anyway.
+    let _ = rustix::io::write(bell, &[0]);
 }
 
 /// Calls the handler that was there before ours, if there was one.
