@@ -5,7 +5,7 @@ mod output;
 mod pipe;
 #[cfg(target_os = "linux")]
 mod poller;
-mod readiness;
+pub(crate) mod readiness;
 mod registered;
 mod stdin;
 mod timed;

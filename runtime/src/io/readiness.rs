@@ -21,7 +21,7 @@ use crate::sync::select::Branch;
 /// kapok alone.
 pub trait Descriptor: sealed::Descriptor {}
 
-mod sealed {
+pub(crate) mod sealed {
     #[expect(
         unnameable_types,
         reason = "whoever could name it could implement it, and knows no registrations"
@@ -58,29 +58,31 @@ impl<S: AsFd + Send + Sync + 'static> Watched for Registered<S> {
     }
 }
 
-/// Makes types with a field of type `Timed` descriptors.
+/// For types with a `registered`.
 macro_rules! descriptors {
-    ($($type:ty => $field:ident),+ $(,)?) => {
-        $(impl Descriptor for $type {}
+    ($($type:ty),+ $(,)?) => {
+        $(impl $crate::io::Descriptor for $type {}
 
-        impl sealed::Descriptor for $type {
+        impl $crate::io::readiness::sealed::Descriptor for $type {
             #[expect(private_interfaces, reason = "it is called by this crate alone")]
-            fn watched(&self) -> &dyn Watched {
-                self.$field()
+            fn watched(&self) -> &dyn $crate::io::readiness::Watched {
+                self.registered()
             }
         })+
     };
 }
 
+pub(crate) use descriptors;
+
 descriptors!(
-    crate::net::TcpStream => registered,
-    crate::net::TcpListener => registered,
-    crate::net::UdpSocket => registered,
-    crate::net::UnixStream => registered,
-    crate::net::UnixListener => registered,
-    crate::net::UnixDatagram => registered,
-    super::PipeReader => registered,
-    super::PipeWriter => registered,
+    crate::net::TcpStream,
+    crate::net::TcpListener,
+    crate::net::UdpSocket,
+    crate::net::UnixStream,
+    crate::net::UnixListener,
+    crate::net::UnixDatagram,
+    super::PipeReader,
+    super::PipeWriter,
 );
 
 impl<T: AsFd> Descriptor for super::Registered<T> {}

@@ -5,14 +5,15 @@
 
 use std::fmt;
 use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
 use std::process::Output;
 use std::time::Duration;
 
 use super::Child;
-use super::pipes::Pipe;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::cancel;
 use crate::hub::current;
+use crate::hub::registration::Registered;
 use crate::hub::sources::{Direction, Source};
 use crate::hub::{Hub, park_until};
 
@@ -192,7 +193,7 @@ impl Exchange<'_> {
             if let Some(pipe) = &child.stdout {
                 has_moved |= read(
                     hub,
-                    pipe.pipe(),
+                    pipe.registered(),
                     &mut self.stdout,
                     &mut self.buffer,
                     &mut self.bytes_left,
@@ -201,7 +202,7 @@ impl Exchange<'_> {
             if let Some(pipe) = &child.stderr {
                 has_moved |= read(
                     hub,
-                    pipe.pipe(),
+                    pipe.registered(),
                     &mut self.stderr,
                     &mut self.buffer,
                     &mut self.bytes_left,
@@ -224,7 +225,9 @@ impl Exchange<'_> {
         };
         if !self.input.is_empty() {
             let input = self.input;
-            match (pipe.pipe()).attempt(hub, Direction::Write, |mut end| end.write(input)) {
+            match attempt(hub, pipe.registered(), Direction::Write, |mut end| {
+                end.write(input)
+            }) {
                 None => return Ok(false),
                 Some(Ok(written)) => {
                     hub.spend_bytes(written);
@@ -244,13 +247,13 @@ impl Exchange<'_> {
     fn wait(&self, hub: &'static Hub, child: &Child, deadline: u64) -> io::Result<()> {
         let mut waited: [Option<(&'static Source, Direction)>; 3] = [None; 3];
         if let Some(pipe) = &child.stdin {
-            waited[0] = Some((pipe.pipe().register(hub)?, Direction::Write));
+            waited[0] = Some((pipe.registered().register(hub)?, Direction::Write));
         }
         if let Some(pipe) = child.stdout.as_ref().filter(|_| self.stdout.is_open) {
-            waited[1] = Some((pipe.pipe().register(hub)?, Direction::Read));
+            waited[1] = Some((pipe.registered().register(hub)?, Direction::Read));
         }
         if let Some(pipe) = child.stderr.as_ref().filter(|_| self.stderr.is_open) {
-            waited[2] = Some((pipe.pipe().register(hub)?, Direction::Read));
+            waited[2] = Some((pipe.registered().register(hub)?, Direction::Read));
         }
         wait_for_any(hub, waited, deadline)
     }
@@ -259,7 +262,7 @@ impl Exchange<'_> {
 /// Reads some bytes. Returns whether there were any, or the end.
 fn read(
     hub: &'static Hub,
-    pipe: &Pipe<PipeReader>,
+    pipe: &Registered<PipeReader>,
     stream: &mut Stream,
     buffer: &mut [u8],
     bytes_left: &mut usize,
@@ -270,7 +273,7 @@ fn read(
     // One more than there may be tells that there is more.
     let length = buffer.len().min(bytes_left.saturating_add(1));
     let buffer = &mut buffer[..length];
-    match pipe.attempt(hub, Direction::Read, |mut end| end.read(buffer)) {
+    match attempt(hub, pipe, Direction::Read, |mut end| end.read(buffer)) {
         None => Ok(false),
         Some(Ok(0)) => {
             stream.is_open = false;
@@ -287,6 +290,31 @@ fn read(
             Ok(true)
         }
         Some(Err(error)) => Err(Stop::Failed(error)),
+    }
+}
+
+/// Tries the operation, unless it is known that it would block: then the result is none.
+fn attempt<E: AsFd + Send + Sync + 'static, T>(
+    hub: &'static Hub,
+    pipe: &Registered<E>,
+    direction: Direction,
+    mut operation: impl FnMut(&E) -> io::Result<T>,
+) -> Option<io::Result<T>> {
+    let source = pipe.source(hub);
+    if source.is_some_and(|source| !source.is_ready(direction)) {
+        return None;
+    }
+    loop {
+        match operation(pipe.io()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if let Some(source) = source {
+                    source.clear_ready(direction);
+                }
+                return None;
+            }
+            result => return Some(result),
+        }
     }
 }
 
