@@ -4,7 +4,7 @@ use std::cell::{OnceCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use super::sync_facade::{Mutex, MutexGuard};
+use super::sync_facade::{Mutex, MutexGuard, const_unless_loom, park as park_thread, park_timeout};
 use super::wait_list::{Ticket, WaitList, Waiter};
 use super::waker::Waker;
 use super::{cancel, current, park, park_until};
@@ -15,14 +15,10 @@ use crate::fiber::slot::Wait;
 pub(crate) struct Lock<S>(Mutex<S>);
 
 impl<S> Lock<S> {
-    #[cfg(not(kapok_loom))]
-    pub(crate) const fn new(state: S) -> Self {
-        Self(Mutex::new(state))
-    }
-
-    #[cfg(kapok_loom)]
-    pub(crate) fn new(state: S) -> Self {
-        Self(Mutex::new(state))
+    const_unless_loom! {
+        pub(crate) const fn new(state: S) -> Self {
+            Self(Mutex::new(state))
+        }
     }
 
     #[inline(always)]
@@ -87,14 +83,14 @@ pub(crate) fn park_here(wait: Wait, deadline: Deadline) -> bool {
 #[inline(never)]
 fn park_bare_thread(deadline: Deadline) -> bool {
     let Deadline::Thread(end) = deadline else {
-        std::thread::park();
+        park_thread();
         return false;
     };
     let left = end.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return true;
     }
-    std::thread::park_timeout(left);
+    park_timeout(left);
     false
 }
 
@@ -257,5 +253,76 @@ impl<P> Place<P> {
 impl<P> std::fmt::Debug for Place<P> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Place")
+    }
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::hub::sync_facade::{Cell, model};
+    use crate::hub::wait_list::wake;
+
+    type Slot = Cell<Option<Arc<u32>>>;
+    type List = Lock<WaitList<Slot>>;
+
+    /// Waits with a deadline that has passed.
+    fn receive(list: &List) -> Option<Arc<u32>> {
+        let entry = Entry {
+            list: |list| list,
+            left: |_| (),
+        };
+        let mut slot = Cell::new(None);
+        let past = Deadline::Thread(Instant::now());
+        let granted = wait(list, list.lock(), entry, &mut slot, Wait::Receive, past);
+        let message = slot.take();
+        assert_eq!(granted, message.is_some());
+        message
+    }
+
+    fn give(list: &List, number: u32) -> bool {
+        let mut list = list.lock();
+        let Some(mut claim) = list.claim() else {
+            return false;
+        };
+        claim.payload().set(Some(Arc::new(number)));
+        let waker = claim.grant();
+        drop(list);
+        wake(waker);
+        true
+    }
+
+    #[test]
+    fn a_message_comes_to_a_wait_or_the_wait_times_out() {
+        model(|| {
+            let list = Arc::new(List::new(WaitList::new()));
+            let giver = {
+                let list = Arc::clone(&list);
+                thread::spawn(move || give(&list, 1))
+            };
+            let got = receive(&list);
+            assert_eq!(giver.join().unwrap(), got.is_some());
+            assert!(list.lock().is_empty());
+        });
+    }
+
+    #[test]
+    fn waits_that_time_out_leave_the_others_in_the_list() {
+        model(|| {
+            let list = Arc::new(List::new(WaitList::new()));
+            let threads = [0, 1].map(|_| {
+                let list = Arc::clone(&list);
+                thread::spawn(move || receive(&list).is_some())
+            });
+            let given = give(&list, 1);
+            let got = threads.map(|thread| thread.join().unwrap());
+            assert_eq!(
+                got.into_iter().filter(|got| *got).count(),
+                usize::from(given)
+            );
+            assert!(list.lock().is_empty());
+        });
     }
 }

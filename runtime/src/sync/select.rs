@@ -544,3 +544,79 @@ macro_rules! __outcome {
         }
     };
 }
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::super::channel::bounded;
+    use super::*;
+    use crate::hub::sync_facade::model;
+
+    type Message = Arc<u32>;
+
+    #[test]
+    fn one_of_two_messages_is_taken_and_the_other_stays() {
+        model(|| {
+            let (senders, receivers): (Vec<_>, Vec<_>) =
+                (0..2).map(|_| bounded::<Message>(1)).unzip();
+            let threads = senders.into_iter().zip(0..).map(|(sender, number)| {
+                thread::spawn(move || {
+                    sender.try_send(Arc::new(number)).unwrap();
+                    sender // the channel does not end meanwhile
+                })
+            });
+            let threads: Vec<_> = threads.collect();
+            let taken = match select(&(recv(&receivers[0]), (recv(&receivers[1]), ()))) {
+                Either::First(message) => *message.unwrap() as usize,
+                Either::Rest(Either::First(message)) => *message.unwrap() as usize,
+                Either::Rest(Either::Rest(never)) => match never {},
+            };
+            let _senders: Vec<_> = (threads.into_iter())
+                .map(|thread| thread.join().unwrap())
+                .collect();
+            assert!(receivers[taken].try_recv().is_err());
+            assert_eq!(*receivers[1 - taken].try_recv().unwrap(), 1 - taken as u32);
+        });
+    }
+
+    #[test]
+    fn a_select_that_is_left_takes_nothing() {
+        model(|| {
+            let (sender, receiver) = bounded::<Message>(1);
+            let thread = thread::spawn(move || {
+                sender.try_send(Arc::new(1)).unwrap();
+                sender
+            });
+            let past = Deadline::Thread(Instant::now());
+            let taken = wait_once(&(recv(&receiver), ()), past).is_some();
+            let _sender = thread.join().unwrap();
+            assert_eq!(receiver.try_recv().is_ok(), !taken);
+        });
+    }
+
+    #[test]
+    fn two_who_send_or_receive_serve_each_other_but_nobody_himself() {
+        model(|| {
+            let (sender, receiver) = bounded::<Message>(0);
+            let both = move |sender: Sender<Message>, receiver: Receiver<Message>| {
+                let mut message = Some(Arc::new(1));
+                match select(&(send(&sender, &mut message), (recv(&receiver), ()))) {
+                    Either::First(sent) => {
+                        sent.unwrap();
+                        (0, sender, receiver)
+                    }
+                    _ => (1, sender, receiver),
+                }
+            };
+            let thread = {
+                let (sender, receiver) = (sender.clone(), receiver.clone());
+                thread::spawn(move || both(sender, receiver))
+            };
+            let (received, _sender, _receiver) = both(sender, receiver);
+            let (other, _its_sender, _its_receiver) = thread.join().unwrap();
+            assert_eq!(received + other, 1);
+        });
+    }
+}
