@@ -29,6 +29,7 @@
 //! ([`WaitList::push`]'s contract, kept by `hub::waiting`). A fiber that is leaked with its stack keeps its frames for ever. A
 //! granter reads nothing of a waiter after it has stored `GRANTED`: from then on its frame may be gone.
 
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use super::sync_facade::{AtomicU32, Cell, Ordering};
@@ -220,7 +221,11 @@ impl<P> WaitList<P> {
             // SAFETY: the ticket lives as long as its waiter, which waits for this lock before it goes, or for `GRANTED`.
             let ticket = unsafe { waiter.ticket.as_ref() };
             if ticket.claim() {
-                return Some(Claim { waiter, ticket });
+                return Some(Claim {
+                    waiter: first,
+                    ticket: waiter.ticket,
+                    list: PhantomData,
+                });
             }
             // Decided by another list, or given up: its owner only takes it out.
         }
@@ -253,14 +258,17 @@ impl<P> WaitList<P> {
 /// A waiter that was taken out of its list and has to be granted before the lock is released.
 #[must_use = "a waiter that was claimed waits for ever if it is not granted"]
 pub(crate) struct Claim<'a, P> {
-    waiter: &'a Waiter<P>,
-    ticket: &'a Ticket,
+    // Not references: those that a function is given are to be good until it returns, and `grant` outlives what these lead to.
+    waiter: NonNull<Waiter<P>>,
+    ticket: NonNull<Ticket>,
+    list: PhantomData<&'a mut WaitList<P>>,
 }
 
 impl<P> Claim<'_, P> {
     #[inline(always)]
     pub(crate) fn payload(&mut self) -> &mut P {
-        let mut payload = self.waiter.payload;
+        // SAFETY: the waiter was taken out under the list's lock, and waits for `GRANTED` before it goes.
+        let mut payload = unsafe { self.waiter.as_ref() }.payload;
         // SAFETY: who waits does not touch the payload before it has seen `GRANTED`, and there is one claim of a waiter.
         unsafe { payload.as_mut() }
     }
@@ -269,10 +277,13 @@ impl<P> Claim<'_, P> {
     /// to be woken when the lock is released.
     #[inline(always)]
     pub(crate) fn grant(self) -> Option<Waker> {
+        // SAFETY: the waiter waits for `GRANTED` before it goes, which is stored below.
+        let granted = GRANTED + unsafe { self.waiter.as_ref() }.number;
+        // SAFETY: the ticket lives as long as its waiter.
+        let ticket = unsafe { self.ticket.as_ref() };
         // A fiber of this hub does not run before the caller parks.
-        let elsewhere = (!self.ticket.waker.wake_here()).then(|| self.ticket.waker.clone());
-        let granted = GRANTED + self.waiter.number;
-        self.ticket.state.store(granted, Ordering::Release);
+        let elsewhere = (!ticket.waker.wake_here()).then(|| ticket.waker.clone());
+        ticket.state.store(granted, Ordering::Release);
         elsewhere
     }
 }
