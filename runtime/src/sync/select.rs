@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::channel::{Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
-use super::waitable::Waitable;
+use super::waitable::{Sealed, Waitable};
 use crate::fiber::slot::Wait;
 use crate::hub;
 use crate::hub::cancel;
@@ -26,7 +26,12 @@ use crate::hub::waiting::{Deadline, Place, must_leave, park_here};
 use crate::hub::waker::Waker;
 
 /// Something that [`select!`](crate::select!) can wait for. Only kapok's types implement it; `None` of an `Option` is never ready.
-pub trait Branch {
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+/// impl kapok::sync::select::Branch for Mine {}
+/// ```
+pub trait Branch: Sealed {
     /// What the branch gives when it is taken.
     type Output;
     #[doc(hidden)]
@@ -78,6 +83,8 @@ pub struct Recv<'a, T> {
     receiver: &'a Receiver<T>,
 }
 
+impl<T> Sealed for Recv<'_, T> {}
+
 impl<T> Branch for Recv<'_, T> {
     type Output = Result<T, RecvError>;
     type Place = Place<Option<T>>;
@@ -124,6 +131,8 @@ pub struct Send<'a, T> {
     sender: &'a Sender<T>,
     message: RefCell<&'a mut Option<T>>,
 }
+
+impl<T> Sealed for Send<'_, T> {}
 
 impl<T> Branch for Send<'_, T> {
     type Output = Result<(), SendError<T>>;
@@ -183,6 +192,8 @@ pub struct Ready<'a, W: ?Sized> {
     object: &'a W,
 }
 
+impl<W: Waitable + ?Sized> Sealed for Ready<'_, W> {}
+
 impl<W: Waitable + ?Sized> Branch for Ready<'_, W> {
     type Output = ();
     type Place = Place<()>;
@@ -229,6 +240,8 @@ pub struct At {
     instant: Option<Instant>,
 }
 
+impl Sealed for At {}
+
 impl Branch for At {
     type Output = ();
     type Place = ();
@@ -250,6 +263,8 @@ impl Branch for At {
         self.instant
     }
 }
+
+impl<B: Branch> Sealed for Option<B> {}
 
 impl<B: Branch> Branch for Option<B> {
     type Output = B::Output;
@@ -300,7 +315,7 @@ pub enum Either<A, B> {
 
 /// A list of branches: pairs that end in `()`.
 #[doc(hidden)]
-pub trait Branches {
+pub trait Branches: Sealed {
     type Outcome;
     type Places: Default;
 
@@ -314,6 +329,8 @@ pub trait Branches {
     fn granted(&self, places: Self::Places, number: u32) -> Self::Outcome;
     fn deadline(&self) -> Option<Instant>;
 }
+
+impl Sealed for () {}
 
 impl Branches for () {
     type Outcome = Infallible;
@@ -341,6 +358,8 @@ impl Branches for () {
         None
     }
 }
+
+impl<B: Branch, R: Branches> Sealed for (B, R) {}
 
 impl<B: Branch, R: Branches> Branches for (B, R) {
     type Outcome = Either<B::Output, R::Outcome>;

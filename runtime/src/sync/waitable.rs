@@ -15,11 +15,28 @@ use crate::hub::waiting::{Deadline, Place, must_leave, park_here};
 use crate::hub::waker::Waker;
 use crate::task::{GroupHandle, JoinHandle, RemoteJoinHandle, ScopedJoinHandle};
 
+/// Keeps a trait to kapok's own types: waits rely on what these do, and above all on a `leave` that does not unwind half-way.
+#[expect(unnameable_types, reason = "who can name it could implement it")]
+pub trait Sealed {}
+
+impl Sealed for Event {}
+impl<T> Sealed for OnceLock<T> {}
+impl<T> Sealed for JoinHandle<T> {}
+impl<T> Sealed for ScopedJoinHandle<'_, T> {}
+impl<T> Sealed for GroupHandle<'_, T> {}
+impl<T> Sealed for RemoteJoinHandle<T> {}
+impl<W: Waitable + ?Sized> Sealed for &W {}
+
 /// Something that becomes ready, and can be waited for together with others: by [`wait`], [`as_completed`] and
 /// [`select!`](crate::select!).
 ///
 /// Waiting takes nothing: a handle that is ready can be joined then, without waiting. Only kapok's types implement it.
-pub trait Waitable {
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+/// impl kapok::sync::Waitable for Mine {}
+/// ```
+pub trait Waitable: Sealed {
     /// Whether it is ready now.
     fn is_ready(&self) -> bool;
 
