@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, on_stack};
-use kapok::{current, park, shielded, sleep, spawn, yield_now};
+use kapok::{current, park, scope, shielded, sleep, spawn, yield_now};
 
 use crate::support::on_a_hub;
 
@@ -81,6 +81,35 @@ fn a_coroutine_that_two_fibers_resume_waits_as_the_one_that_runs_it() {
             inner.borrow_mut().resume(()),
             CoroutineResult::Return(())
         ));
+    });
+}
+
+#[test]
+fn a_scope_in_a_coroutine_is_waited_for_by_the_fiber_that_runs_it_then() {
+    on_a_hub("scope passed on", || {
+        let ended = Rc::new(Cell::new(false));
+        let mut inner = Coroutine::new({
+            let ended = Rc::clone(&ended);
+            move |yielder, ()| {
+                let lent = Cell::new(0);
+                scope(|scope| {
+                    yielder.suspend(());
+                    drop(scope.spawn(|| {
+                        yield_now();
+                        lent.set(1);
+                    }));
+                });
+                ended.set(lent.get() == 1);
+            }
+        });
+        let first = spawn(move || {
+            inner.resume(());
+            inner
+        });
+        let mut inner = first.join().unwrap();
+        let second = spawn(move || matches!(inner.resume(()), CoroutineResult::Return(())));
+        assert!(second.join().unwrap());
+        assert!(ended.get());
     });
 }
 
