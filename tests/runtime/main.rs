@@ -16,3 +16,4 @@ mod soundness;
 mod switchpoints;
 mod tcp;
 mod time;
+mod wait_lists;

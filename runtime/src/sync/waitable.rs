@@ -211,18 +211,19 @@ fn wait_until(objects: &[&dyn Waitable], count: usize, deadline: Deadline) -> Ve
     let mut awaited = Awaited::new(objects);
     awaited.enter();
     loop {
-        let ready = ready_of(objects);
+        let ready = awaited.ready();
         if ready.len() >= count {
             return ready;
         }
         let expired = park_here(Wait::Select, deadline);
         if must_leave(calm) {
+            let ready = awaited.ready();
             drop(awaited);
             cancel::throw_after_wait(current::running_fiber(), calm);
-            return ready_of(objects);
+            return ready;
         }
         if expired {
-            return ready_of(objects);
+            return awaited.ready();
         }
     }
 }
@@ -262,6 +263,14 @@ impl<'a> Awaited<'a> {
             // SAFETY: places and tickets are boxed, each is used once, and `drop` leaves all that were entered.
             unsafe { object.enter(place, ticket, 0) };
         }
+    }
+
+    /// Those that are ready, and those that have been: an event that was cleared again has granted, and does so once.
+    fn ready(&self) -> Vec<usize> {
+        let objects = self.objects.iter().zip(&self.tickets).enumerate();
+        let ready =
+            objects.filter(|(_, (object, ticket))| ticket.granted().is_some() || object.is_ready());
+        ready.map(|(position, _)| position).collect()
     }
 }
 

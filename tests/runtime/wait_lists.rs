@@ -1,0 +1,77 @@
+//! Waits in lists that threads share, where the models beside their code do not reach: fibers, hubs that are made meanwhile.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kapok::sync::{Event, Waitable, channel, wait};
+use kapok::{run, spawn, timeout, yield_now};
+
+use crate::support::{Watchdog, on_a_hub};
+
+#[test]
+fn an_event_that_is_set_and_cleared_ends_a_wait_for_several_objects() {
+    on_a_hub("set and cleared", || {
+        let event = Rc::new(Event::new());
+        let waiting = spawn({
+            let event = Rc::clone(&event);
+            move || {
+                let objects: [&dyn Waitable; 1] = [&*event];
+                wait(&objects, 1)
+            }
+        });
+        yield_now();
+        event.set();
+        event.clear();
+        assert_eq!(waiting.join().unwrap(), [0]);
+    });
+}
+
+/// Fibers of two hubs and two threads that send and receive with timeouts and cancels about as long as a grant takes.
+#[test]
+fn each_message_is_received_once_or_comes_back_when_timeouts_race_with_grants() {
+    const ROUNDS: u64 = 2_000;
+    let _watchdog = Watchdog::new("timeouts race");
+    let (sender, receiver) = channel::bounded::<Box<u64>>(0);
+    let moved =
+        |sender: &channel::Sender<Box<u64>>, receiver: &channel::Receiver<Box<u64>>, seed: u64| {
+            let (mut balance, mut random) = (0_i64, 0x9E37_79B9_7F4A_7C15_u64 ^ seed);
+            for round in 0..ROUNDS {
+                random = random.rotate_left(13).wrapping_mul(5) ^ round;
+                let time = Duration::from_nanos(random % 3_000);
+                balance += match random >> 60 {
+                    0..4 => i64::from(sender.send_timeout(Box::new(round), time).is_ok()),
+                    4..8 => -i64::from(receiver.recv_timeout(time).is_ok()),
+                    8..11 => -i64::from(timeout(time, || receiver.recv().map(drop)).is_ok()),
+                    _ => {
+                        let mut message = Some(Box::new(round));
+                        kapok::select! {
+                            sent = send(sender, &mut message) => sent.map(|()| 1).unwrap(),
+                            received = recv(receiver) => received.map(|_| -1).unwrap(),
+                            () = after(time) => 0,
+                        }
+                    }
+                };
+            }
+            balance
+        };
+    let threads: Vec<_> = (0..4_u64)
+        .map(|number| {
+            let both = Arc::new((sender.clone(), receiver.clone()));
+            std::thread::spawn(move || {
+                run(|| {
+                    let fibers = [0, 1, 2].map(|fiber| {
+                        let both = Arc::clone(&both);
+                        spawn(move || moved(&both.0, &both.1, number * 3 + fiber))
+                    });
+                    fibers
+                        .map(|fiber| fiber.join().unwrap())
+                        .iter()
+                        .sum::<i64>()
+                })
+            })
+        })
+        .collect();
+    let balances = threads.into_iter().map(|thread| thread.join().unwrap());
+    assert_eq!(balances.sum::<i64>(), 0, "as many received as sent");
+}
