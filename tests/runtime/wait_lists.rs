@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kapok::sync::{Event, Waitable, channel, wait};
+use kapok::sync::{Condvar, Event, Mutex, Waitable, channel, wait};
 use kapok::{run, spawn, timeout, yield_now};
 
 use crate::support::{Watchdog, on_a_hub};
@@ -25,6 +25,22 @@ fn an_event_that_is_set_and_cleared_ends_a_wait_for_several_objects() {
         event.clear();
         assert_eq!(waiting.join().unwrap(), [0]);
     });
+}
+
+#[test]
+fn a_wait_with_a_timeout_ends_on_a_thread_that_gets_its_hub_meanwhile() {
+    let _watchdog = Watchdog::new("hub meanwhile");
+    let thread = std::thread::spawn(|| {
+        let (number, changed) = (Mutex::new(0), Condvar::new());
+        let condition = |_: &mut u32| {
+            spawn(|| ()).join().unwrap();
+            true
+        };
+        let short = Duration::from_millis(1);
+        let waited = changed.wait_timeout_while(number.lock().unwrap(), short, condition);
+        waited.unwrap().1.timed_out()
+    });
+    assert!(thread.join().unwrap());
 }
 
 /// Fibers of two hubs and two threads that send and receive with timeouts and cancels about as long as a grant takes.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::sync_facade::{Mutex, MutexGuard, const_unless_loom, park as park_thread, park_timeout};
 use super::wait_list::{Ticket, WaitList, Waiter};
 use super::waker::Waker;
-use super::{cancel, current, park, park_until};
-use crate::fiber::slot::Wait;
+use super::{cancel, current, park_until};
+use crate::fiber::slot::{NEVER, Wait};
 
 /// What threads share, under a lock that is never held while anybody waits or user code runs.
 #[derive(Debug)]
@@ -64,13 +64,15 @@ impl Deadline {
 #[inline(always)]
 pub(crate) fn park_here(wait: Wait, deadline: Deadline) -> bool {
     match (current::existing_hub(), current::fiber()) {
-        (Some(hub), Some(fiber)) => match deadline {
-            Deadline::Hub(deadline) => park_until(hub, fiber, wait, deadline),
-            _ => {
-                park(fiber, wait);
-                false
-            }
-        },
+        (Some(hub), Some(fiber)) => {
+            let deadline = match deadline {
+                Deadline::Never => NEVER,
+                Deadline::Hub(deadline) => deadline,
+                // The thread got its hub since: `wait_timeout_while` calls a closure between its waits.
+                Deadline::Thread(end) => hub.clock.nanoseconds(end),
+            };
+            park_until(hub, fiber, wait, deadline)
+        }
         _ => park_bare_thread(deadline),
     }
 }
