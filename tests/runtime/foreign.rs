@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, on_stack};
-use kapok::{current, park, shielded, sleep, spawn, yield_now};
+use kapok::{current, park, scope, shielded, sleep, spawn, task_group, yield_now};
 
 use crate::support::on_a_hub;
 
@@ -81,6 +81,72 @@ fn a_coroutine_that_two_fibers_resume_waits_as_the_one_that_runs_it() {
             inner.borrow_mut().resume(()),
             CoroutineResult::Return(())
         ));
+    });
+}
+
+#[test]
+fn a_group_in_a_coroutine_that_was_passed_on_does_not_unwind_another_fiber() {
+    on_a_hub("group passed on", || {
+        let first = spawn(|| {
+            let mut inner = Coroutine::new(|yielder, ()| {
+                let result = task_group(|group| {
+                    yielder.suspend(());
+                    drop(group.spawn(|| Err::<(), _>("failed")));
+                    yield_now();
+                    Ok(())
+                });
+                assert_eq!(result, Err("failed"));
+            });
+            inner.resume(());
+            inner
+        });
+        let mut inner = first.join().unwrap();
+        // Has the first one's slot.
+        let other = spawn(|| {
+            yield_now();
+            yield_now();
+        });
+        inner.resume(());
+        assert!(inner.done());
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_scope_in_a_coroutine_is_waited_for_by_the_fiber_that_runs_it_then() {
+    on_a_hub("scope passed on", || {
+        let ended = Rc::new(Cell::new(false));
+        let mut inner = Coroutine::new({
+            let ended = Rc::clone(&ended);
+            move |yielder, ()| {
+                let lent = Cell::new(0);
+                scope(|scope| {
+                    yielder.suspend(());
+                    drop(scope.spawn(|| {
+                        yield_now();
+                        lent.set(1);
+                    }));
+                });
+                ended.set(lent.get() == 1);
+            }
+        });
+        let passed_on = Rc::new(RefCell::new(None));
+        let first = spawn({
+            let passed_on = Rc::clone(&passed_on);
+            move || {
+                inner.resume(());
+                passed_on.replace(Some(inner));
+                park(); // a fiber that is still there, and must not be taken for the one that waits
+            }
+        });
+        yield_now();
+        let mut inner = passed_on.take().unwrap();
+        let second = spawn(move || matches!(inner.resume(()), CoroutineResult::Return(())));
+        assert!(second.join().unwrap());
+        assert!(ended.get());
+        assert!(!first.is_finished());
+        first.fiber().unpark();
+        first.join().unwrap();
     });
 }
 

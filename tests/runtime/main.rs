@@ -29,3 +29,4 @@ mod tcp;
 mod time;
 mod udp;
 mod unix;
+mod wait_lists;

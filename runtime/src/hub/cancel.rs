@@ -326,14 +326,15 @@ pub(crate) fn close_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
     }
 }
 
-/// Lets one of the fiber's open scopes expire now.
+/// Lets one of the fiber's open scopes expire now. Does nothing if it is not the fiber's any more.
 pub(crate) fn expire_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
-    fiber.with_rare(|rare| {
+    let is_open = fiber.with_rare(|rare| {
         let scope = rare.scopes.iter_mut().find(|scope| scope.id == id);
-        if let Some(scope) = scope {
-            scope.deadline = 0;
-        }
+        scope.map(|scope| scope.deadline = 0).is_some()
     });
+    if !is_open {
+        return;
+    }
     fiber.scope_deadline.set(0);
     fiber
         .attention

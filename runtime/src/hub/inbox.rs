@@ -161,6 +161,7 @@ mod tests {
     use loom::thread;
 
     use super::*;
+    use crate::hub::sync_facade::model;
 
     impl Coalesce for u32 {
         fn coalesce(_messages: &mut Vec<Self>) {}
@@ -181,13 +182,6 @@ mod tests {
             all.append(&mut received);
         }
         all
-    }
-
-    /// All schedules with up to three preemptions; more of them find nothing new and take minutes.
-    fn model(test: impl Fn() + Send + Sync + 'static) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(test);
     }
 
     #[test]

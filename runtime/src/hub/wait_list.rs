@@ -29,10 +29,10 @@
 //! ([`WaitList::push`]'s contract, kept by `hub::waiting`). A fiber that is leaked with its stack keeps its frames for ever. A
 //! granter reads nothing of a waiter after it has stored `GRANTED`: from then on its frame may be gone.
 
-use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use super::sync_facade::{AtomicU32, Ordering};
+use super::sync_facade::{AtomicU32, Cell, Ordering};
 use super::waker::Waker;
 
 const WAITING: u32 = 0;
@@ -63,10 +63,9 @@ impl Ticket {
 
     /// For a wait in several lists.
     pub(crate) fn shared(waker: Waker) -> Self {
-        Self {
-            is_shared: true,
-            ..Self::single(waker)
-        }
+        let mut ticket = Self::single(waker);
+        ticket.is_shared = true;
+        ticket
     }
 
     /// Which waiter was granted, if one was.
@@ -222,7 +221,11 @@ impl<P> WaitList<P> {
             // SAFETY: the ticket lives as long as its waiter, which waits for this lock before it goes, or for `GRANTED`.
             let ticket = unsafe { waiter.ticket.as_ref() };
             if ticket.claim() {
-                return Some(Claim { waiter, ticket });
+                return Some(Claim {
+                    waiter: first,
+                    ticket: waiter.ticket,
+                    list: PhantomData,
+                });
             }
             // Decided by another list, or given up: its owner only takes it out.
         }
@@ -255,14 +258,17 @@ impl<P> WaitList<P> {
 /// A waiter that was taken out of its list and has to be granted before the lock is released.
 #[must_use = "a waiter that was claimed waits for ever if it is not granted"]
 pub(crate) struct Claim<'a, P> {
-    waiter: &'a Waiter<P>,
-    ticket: &'a Ticket,
+    // Not references: those that a function is given are to be good until it returns, and `grant` outlives what these lead to.
+    waiter: NonNull<Waiter<P>>,
+    ticket: NonNull<Ticket>,
+    list: PhantomData<&'a mut WaitList<P>>,
 }
 
 impl<P> Claim<'_, P> {
     #[inline(always)]
     pub(crate) fn payload(&mut self) -> &mut P {
-        let mut payload = self.waiter.payload;
+        // SAFETY: the waiter was taken out under the list's lock, and waits for `GRANTED` before it goes.
+        let mut payload = unsafe { self.waiter.as_ref() }.payload;
         // SAFETY: who waits does not touch the payload before it has seen `GRANTED`, and there is one claim of a waiter.
         unsafe { payload.as_mut() }
     }
@@ -271,10 +277,13 @@ impl<P> Claim<'_, P> {
     /// to be woken when the lock is released.
     #[inline(always)]
     pub(crate) fn grant(self) -> Option<Waker> {
+        // SAFETY: the waiter waits for `GRANTED` before it goes, which is stored below.
+        let granted = GRANTED + unsafe { self.waiter.as_ref() }.number;
+        // SAFETY: the ticket lives as long as its waiter.
+        let ticket = unsafe { self.ticket.as_ref() };
         // A fiber of this hub does not run before the caller parks.
-        let elsewhere = (!self.ticket.waker.wake_here()).then(|| self.ticket.waker.clone());
-        let granted = GRANTED + self.waiter.number;
-        self.ticket.state.store(granted, Ordering::Release);
+        let elsewhere = (!ticket.waker.wake_here()).then(|| ticket.waker.clone());
+        ticket.state.store(granted, Ordering::Release);
         elsewhere
     }
 }
@@ -284,5 +293,138 @@ impl<P> Claim<'_, P> {
 pub(crate) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake_elsewhere();
+    }
+}
+
+// A frame that is left: loom reports any use of a ticket or a waiter that is not known to come before.
+#[cfg(kapok_loom)]
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.state.with_mut(|state| *state = ABANDONED);
+    }
+}
+
+#[cfg(kapok_loom)]
+impl<P> Drop for Waiter<P> {
+    fn drop(&mut self) {
+        assert!(!self.is_linked.replace(false), "left while in a list");
+        self.previous.set(None);
+        self.next.set(None);
+    }
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::hub::sync_facade::{model, park};
+    use crate::hub::waiting::Lock;
+
+    /// Loom tells if one is lost, and if one is used by two threads at once.
+    type Message = Arc<u32>;
+    type List = Lock<WaitList<Cell<Option<Message>>>>;
+
+    /// Gives a message to who waits in the list. Returns whether somebody did.
+    fn give(list: &List, number: u32) -> bool {
+        let mut list = list.lock();
+        let Some(mut claim) = list.claim() else {
+            return false;
+        };
+        claim.payload().set(Some(Arc::new(number)));
+        let waker = claim.grant();
+        drop(list);
+        wake(waker);
+        true
+    }
+
+    fn two_lists() -> Arc<[List; 2]> {
+        Arc::new([Lock::new(WaitList::new()), Lock::new(WaitList::new())])
+    }
+
+    fn spawn_giver(lists: &Arc<[List; 2]>, number: u32) -> thread::JoinHandle<bool> {
+        let lists = Arc::clone(lists);
+        thread::spawn(move || give(&lists[number as usize], number))
+    }
+
+    /// Waits in both lists, as a `select` does, and gives up unless it is about to be granted, or `stays`. Returns what it got.
+    fn wait_in_both(lists: &[List; 2], stays: bool, meanwhile: impl FnOnce()) -> Option<Message> {
+        let ticket = Ticket::shared(Waker::current());
+        let slots = [Cell::new(None), Cell::new(None)];
+        let waiters = [0, 1]
+            .map(|number| Waiter::new(&ticket, number, NonNull::from(&slots[number as usize])));
+        for (list, waiter) in lists.iter().zip(&waiters) {
+            // SAFETY: it is new, and is taken out below, before its ticket and its payload go.
+            unsafe { list.lock().push(waiter) };
+        }
+        meanwhile();
+        let mut granted = None;
+        if stays || !ticket.abandon() {
+            granted = loop {
+                match ticket.granted() {
+                    None => park(),
+                    number => break number,
+                }
+            };
+        }
+        for (number, (list, waiter)) in lists.iter().zip(&waiters).enumerate() {
+            if granted != Some(number as u32) {
+                // SAFETY: it was put into this list.
+                unsafe { list.lock().remove(waiter) };
+            }
+        }
+        let [first, second] = slots.each_ref().map(Cell::take);
+        match granted {
+            Some(0) => assert!(first.is_some() && second.is_none()),
+            Some(_) => assert!(first.is_none() && second.is_some()),
+            None => assert!(first.is_none() && second.is_none()),
+        }
+        first.or(second)
+    }
+
+    #[test]
+    fn one_of_two_givers_grants_and_the_other_keeps_what_it_has() {
+        model(|| {
+            let lists = two_lists();
+            let mut givers = None;
+            let got = wait_in_both(&lists, true, || {
+                givers = Some([0, 1].map(|number| spawn_giver(&lists, number)));
+            });
+            let given = givers.unwrap().map(|giver| giver.join().unwrap());
+            assert_eq!(given, [*got.clone().unwrap() == 0, *got.unwrap() == 1]);
+        });
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_gets_nothing_and_one_that_is_not_gets_it() {
+        model(|| {
+            let lists = two_lists();
+            let givers = [0, 1].map(|number| spawn_giver(&lists, number));
+            let got = wait_in_both(&lists, false, || ());
+            let given = givers.map(|giver| giver.join().unwrap());
+            let number = got.map(|message| *message);
+            assert_eq!(given, [number == Some(0), number == Some(1)]);
+        });
+    }
+
+    #[test]
+    fn who_looks_for_others_may_look_at_one_that_is_decided_elsewhere() {
+        model(|| {
+            let lists = two_lists();
+            let giver = spawn_giver(&lists, 0);
+            let looking = {
+                let lists = Arc::clone(&lists);
+                thread::spawn(move || {
+                    let mine = Ticket::shared(Waker::current());
+                    lists[1].lock().has_others(&mine);
+                })
+            };
+            let got = wait_in_both(&lists, false, || ());
+            assert_eq!(giver.join().unwrap(), got.is_some());
+            looking.join().unwrap();
+            let mine = Ticket::shared(Waker::current());
+            assert!(!lists[1].lock().has_others(&mine));
+        });
     }
 }

@@ -4,25 +4,21 @@ use std::cell::{OnceCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use super::sync_facade::{Mutex, MutexGuard};
+use super::sync_facade::{Mutex, MutexGuard, const_unless_loom, park as park_thread, park_timeout};
 use super::wait_list::{Ticket, WaitList, Waiter};
 use super::waker::Waker;
-use super::{cancel, current, park, park_until};
-use crate::fiber::slot::Wait;
+use super::{cancel, current, park_until};
+use crate::fiber::slot::{NEVER, Wait};
 
 /// What threads share, under a lock that is never held while anybody waits or user code runs.
 #[derive(Debug)]
 pub(crate) struct Lock<S>(Mutex<S>);
 
 impl<S> Lock<S> {
-    #[cfg(not(kapok_loom))]
-    pub(crate) const fn new(state: S) -> Self {
-        Self(Mutex::new(state))
-    }
-
-    #[cfg(kapok_loom)]
-    pub(crate) fn new(state: S) -> Self {
-        Self(Mutex::new(state))
+    const_unless_loom! {
+        pub(crate) const fn new(state: S) -> Self {
+            Self(Mutex::new(state))
+        }
     }
 
     #[inline(always)]
@@ -68,13 +64,15 @@ impl Deadline {
 #[inline(always)]
 pub(crate) fn park_here(wait: Wait, deadline: Deadline) -> bool {
     match (current::existing_hub(), current::fiber()) {
-        (Some(hub), Some(fiber)) => match deadline {
-            Deadline::Hub(deadline) => park_until(hub, fiber, wait, deadline),
-            _ => {
-                park(fiber, wait);
-                false
-            }
-        },
+        (Some(hub), Some(fiber)) => {
+            let deadline = match deadline {
+                Deadline::Never => NEVER,
+                Deadline::Hub(deadline) => deadline,
+                // The thread got its hub since: `wait_timeout_while` calls a closure between its waits.
+                Deadline::Thread(end) => hub.clock.nanoseconds(end),
+            };
+            park_until(hub, fiber, wait, deadline)
+        }
         _ => park_bare_thread(deadline),
     }
 }
@@ -87,14 +85,14 @@ pub(crate) fn park_here(wait: Wait, deadline: Deadline) -> bool {
 #[inline(never)]
 fn park_bare_thread(deadline: Deadline) -> bool {
     let Deadline::Thread(end) = deadline else {
-        std::thread::park();
+        park_thread();
         return false;
     };
     let left = end.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return true;
     }
-    std::thread::park_timeout(left);
+    park_timeout(left);
     false
 }
 
@@ -256,5 +254,76 @@ impl<P> Place<P> {
 impl<P> std::fmt::Debug for Place<P> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Place")
+    }
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::hub::sync_facade::{Cell, model};
+    use crate::hub::wait_list::wake;
+
+    type Slot = Cell<Option<Arc<u32>>>;
+    type List = Lock<WaitList<Slot>>;
+
+    /// Waits with a deadline that has passed.
+    fn receive(list: &List) -> Option<Arc<u32>> {
+        let entry = Entry {
+            list: |list| list,
+            left: |_| (),
+        };
+        let mut slot = Cell::new(None);
+        let past = Deadline::Thread(Instant::now());
+        let granted = wait(list, list.lock(), entry, &mut slot, Wait::Receive, past);
+        let message = slot.take();
+        assert_eq!(granted, message.is_some());
+        message
+    }
+
+    fn give(list: &List, number: u32) -> bool {
+        let mut list = list.lock();
+        let Some(mut claim) = list.claim() else {
+            return false;
+        };
+        claim.payload().set(Some(Arc::new(number)));
+        let waker = claim.grant();
+        drop(list);
+        wake(waker);
+        true
+    }
+
+    #[test]
+    fn a_message_comes_to_a_wait_or_the_wait_times_out() {
+        model(|| {
+            let list = Arc::new(List::new(WaitList::new()));
+            let giver = {
+                let list = Arc::clone(&list);
+                thread::spawn(move || give(&list, 1))
+            };
+            let got = receive(&list);
+            assert_eq!(giver.join().unwrap(), got.is_some());
+            assert!(list.lock().is_empty());
+        });
+    }
+
+    #[test]
+    fn waits_that_time_out_leave_the_others_in_the_list() {
+        model(|| {
+            let list = Arc::new(List::new(WaitList::new()));
+            let threads = [0, 1].map(|_| {
+                let list = Arc::clone(&list);
+                thread::spawn(move || receive(&list).is_some())
+            });
+            let given = give(&list, 1);
+            let got = threads.map(|thread| thread.join().unwrap());
+            assert_eq!(
+                got.into_iter().filter(|got| *got).count(),
+                usize::from(given)
+            );
+            assert!(list.lock().is_empty());
+        });
     }
 }

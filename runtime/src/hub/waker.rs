@@ -2,9 +2,9 @@
 
 use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::Thread;
 
 use super::remote::{FiberId, Message, Remote};
+use super::sync_facade::{Thread, current_thread};
 use super::{Hub, wake};
 use crate::fiber::FiberSlot;
 use crate::hub::cancel;
@@ -35,7 +35,7 @@ thread_local! {
 impl BareThread {
     fn new() -> Arc<Self> {
         Arc::new(Self {
-            thread: std::thread::current(),
+            thread: current_thread(),
             root: Mutex::new(None),
         })
     }
@@ -43,6 +43,9 @@ impl BareThread {
     /// This thread. While its locals are destroyed nobody will find its hub through it, as it gets none any more.
     #[cold]
     fn current() -> Arc<Self> {
+        if cfg!(kapok_loom) {
+            return Self::new(); // all threads of a model are one to std
+        }
         BARE.try_with(|bare| Arc::clone(bare.get_or_init(Self::new)))
             .unwrap_or_else(|_| Self::new())
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::LazyLock;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -48,7 +49,7 @@ macro_rules! stream {
         impl $name {
             /// Runs `write` on a thread, after those before it.
             fn operate(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-                static TURN: Semaphore = Semaphore::new(1);
+                static TURN: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
                 let turn = TURN.acquire();
                 unblock(move || {
                     let result = write();

@@ -14,8 +14,8 @@ use crate::hub::registration::Registered;
 use crate::hub::sources::Source;
 use crate::hub::wait_list::Ticket;
 use crate::hub::waiting::Place;
-use crate::sync::Waitable;
 use crate::sync::select::Branch;
+use crate::sync::{Sealed, Waitable};
 
 /// Something that fibers read from or write to: kapok's sockets and pipes, and [`Registered`](super::Registered). It is implemented by
 /// kapok alone.
@@ -164,6 +164,8 @@ impl<'a> DescriptorReady<'a> {
         is_ready
     }
 }
+
+impl Sealed for DescriptorReady<'_> {}
 
 impl Waitable for DescriptorReady<'_> {
     fn is_ready(&self) -> bool {

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Lines, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -15,9 +15,9 @@ use crate::sync::{Permit, Semaphore};
 use crate::task::unblock;
 
 /// Who may read.
-static READER: Semaphore = Semaphore::new(1);
+static READER: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
 /// Held by the read that runs.
-static READ: Semaphore = Semaphore::new(1);
+static READ: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
 
 static INPUT: Mutex<Input> = Mutex::new(Input {
     unread: Vec::new(),

@@ -13,7 +13,7 @@ use crate::hub::cancel::Unwinding;
 use crate::hub::wait_list::{Ticket, WaitList};
 use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
 use crate::hub::waker::Waker;
-use crate::sync::Waitable;
+use crate::sync::{Sealed, Waitable};
 use crate::task::JoinError;
 
 /// The right to a job's result. Dropping it leaves the job to the pool.
@@ -148,6 +148,8 @@ impl<T> fmt::Debug for Job<T> {
             .finish_non_exhaustive()
     }
 }
+
+impl<T> Sealed for Job<T> {}
 
 /// Ready when the job has ended.
 impl<T> Waitable for Job<T> {

@@ -19,7 +19,7 @@ use crate::hub::sources::Direction;
 use crate::hub::wait_list::Ticket;
 use crate::hub::waiting::Place;
 use crate::signal::{self, Signal};
-use crate::sync::Waitable;
+use crate::sync::{Sealed, Waitable};
 
 /// A running or ended child process, with the methods of [`std::process::Child`].
 ///
@@ -254,6 +254,8 @@ impl Process {
         }
     }
 }
+
+impl Sealed for Child {}
 
 /// Ready when the child has ended, so that [`Child::wait`] does not wait.
 impl Waitable for Child {

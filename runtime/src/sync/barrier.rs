@@ -5,6 +5,7 @@ use std::fmt;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::slot::Wait;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::WaitList;
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -49,16 +50,18 @@ impl BarrierWaitResult {
 }
 
 impl Barrier {
-    /// For so many; 0 counts as 1.
-    #[must_use]
-    pub const fn new(size: usize) -> Self {
-        let state = State {
-            arrived: 0,
-            waiters: WaitList::new(),
-        };
-        Self {
-            size,
-            state: Lock::new(state),
+    const_unless_loom! {
+        /// For so many; 0 counts as 1.
+        #[must_use]
+        pub const fn new(size: usize) -> Self {
+            let state = State {
+                arrived: 0,
+                waiters: WaitList::new(),
+            };
+            Self {
+                size,
+                state: Lock::new(state),
+            }
         }
     }
 

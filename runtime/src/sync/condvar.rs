@@ -8,6 +8,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::mutex::{Mutex, MutexGuard};
 use crate::fiber::slot::Wait;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::{Claim, WaitList, wake};
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -56,11 +57,13 @@ impl WaitTimeoutResult {
 }
 
 impl Condvar {
-    /// Nobody waits.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            waiters: Lock::new(WaitList::new()),
+    const_unless_loom! {
+        /// Nobody waits.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                waiters: Lock::new(WaitList::new()),
+            }
         }
     }
 

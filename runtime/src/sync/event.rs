@@ -7,6 +7,7 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::slot::Wait;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::WaitList;
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -36,12 +37,14 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that is not set.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            is_set: AtomicBool::new(false),
-            waiters: Lock::new(WaitList::new()),
+    const_unless_loom! {
+        /// An event that is not set.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                is_set: AtomicBool::new(false),
+                waiters: Lock::new(WaitList::new()),
+            }
         }
     }
 

@@ -51,5 +51,7 @@ pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{OwnedPermit, Permit, Semaphore};
 pub use waitable::{AsCompleted, Waitable, as_completed, wait, wait_timeout};
 
+pub(crate) use waitable::Sealed;
+
 /// std's: what a lock returns, and what says that a holder of it panicked.
 pub use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};

@@ -12,6 +12,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::raw_mutex::RawMutex;
 use crate::hub::cancel;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::waiting::Deadline;
 
 /// A lock for one holder at a time, with the methods of [`std::sync::Mutex`]. It may be held over switchpoints: fibers that want it
@@ -56,13 +57,15 @@ pub struct Mutex<T: ?Sized> {
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
-    /// A lock that is free.
-    #[must_use]
-    pub const fn new(value: T) -> Self {
-        Self {
-            raw: RawMutex::new(),
-            is_poisoned: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
+    const_unless_loom! {
+        /// A lock that is free.
+        #[must_use]
+        pub const fn new(value: T) -> Self {
+            Self {
+                raw: RawMutex::new(),
+                is_poisoned: AtomicBool::new(false),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 

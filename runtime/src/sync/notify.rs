@@ -6,6 +6,7 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::slot::Wait;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::{WaitList, wake};
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -37,15 +38,17 @@ struct State {
 }
 
 impl Notify {
-    /// Nobody waits, nothing is kept.
-    #[must_use]
-    pub const fn new() -> Self {
-        let state = State {
-            is_notified: false,
-            waiters: WaitList::new(),
-        };
-        Self {
-            state: Lock::new(state),
+    const_unless_loom! {
+        /// Nobody waits, nothing is kept.
+        #[must_use]
+        pub const fn new() -> Self {
+            let state = State {
+                is_notified: false,
+                waiters: WaitList::new(),
+            };
+            Self {
+                state: Lock::new(state),
+            }
         }
     }
 

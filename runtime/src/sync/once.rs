@@ -9,6 +9,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::event::Event;
 use super::mutex::Mutex;
 use crate::hub::cancel::shielded;
+use crate::hub::sync_facade::const_unless_loom;
 
 /// Runs something once: [`std::sync::Once`] with its methods. Others who come meanwhile wait; the closure may wait too.
 ///
@@ -26,12 +27,14 @@ pub struct Once {
 }
 
 impl Once {
-    /// Nothing was run yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            running: Mutex::new(()),
-            completed: Event::new(),
+    const_unless_loom! {
+        /// Nothing was run yet.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                running: Mutex::new(()),
+                completed: Event::new(),
+            }
         }
     }
 
@@ -119,13 +122,15 @@ pub struct OnceLock<T> {
 }
 
 impl<T> OnceLock<T> {
-    /// Without a value.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            value: std::sync::OnceLock::new(),
-            running: Mutex::new(()),
-            is_set: Event::new(),
+    const_unless_loom! {
+        /// Without a value.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self {
+                value: std::sync::OnceLock::new(),
+                running: Mutex::new(()),
+                is_set: Event::new(),
+            }
         }
     }
 
@@ -240,7 +245,7 @@ impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
 
 /// A value that is made when it is first used: [`std::sync::LazyLock`].
 ///
-/// The initialiser runs [`shielded`]: a cancel of the fiber that happens to come first waits until it is done.
+/// The initialiser must not use the value: it would wait for itself. It runs [`shielded`]: a cancel of the fiber that happens to come first waits until it is done.
 ///
 /// # Examples
 ///
@@ -259,11 +264,13 @@ pub struct LazyLock<T, F = fn() -> T> {
 }
 
 impl<T, F: FnOnce() -> T> LazyLock<T, F> {
-    /// A value to be made by `f`.
-    pub const fn new(f: F) -> Self {
-        Self {
-            value: OnceLock::new(),
-            initializer: Mutex::new(Some(f)),
+    const_unless_loom! {
+        /// A value to be made by `f`.
+        pub const fn new(f: F) -> Self {
+            Self {
+                value: OnceLock::new(),
+                initializer: Mutex::new(Some(f)),
+            }
         }
     }
 

@@ -4,9 +4,8 @@
 //! compare-exchange each. With somebody in the list the owner hands the lock to the first: it is never free in between, so nobody
 //! can overtake.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use crate::fiber::slot::Wait;
+use crate::hub::sync_facade::{AtomicU32, Ordering, const_unless_loom};
 use crate::hub::wait_list::{Claim, WaitList, wake};
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -22,10 +21,12 @@ pub(super) struct RawMutex {
 }
 
 impl RawMutex {
-    pub(super) const fn new() -> Self {
-        Self {
-            state: AtomicU32::new(FREE),
-            waiters: Lock::new(WaitList::new()),
+    const_unless_loom! {
+        pub(super) const fn new() -> Self {
+            Self {
+                state: AtomicU32::new(FREE),
+                waiters: Lock::new(WaitList::new()),
+            }
         }
     }
 
@@ -90,5 +91,84 @@ impl RawMutex {
         }
         drop(waiters);
         wake(waker);
+    }
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use std::time::Instant;
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::hub::sync_facade::{Cell, model};
+
+    /// What it protects; loom tells if two have it at once.
+    #[derive(Default)]
+    struct Locked {
+        raw: RawMutex,
+        count: Cell<u32>,
+    }
+
+    impl Default for RawMutex {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl Locked {
+        fn add(&self) {
+            self.count.set(self.count.get() + 1);
+            self.raw.unlock();
+        }
+    }
+
+    /// Whether each thread waits until it has the lock, or has a deadline that has passed.
+    fn locks(patience: &[bool]) {
+        let locked = Arc::new(Locked::default());
+        let threads: Vec<_> = (patience.iter().copied())
+            .map(|waits| {
+                let locked = Arc::clone(&locked);
+                thread::spawn(move || {
+                    if waits {
+                        locked.raw.lock();
+                    } else if !locked.raw.try_lock()
+                        && !locked.raw.lock_contended(Deadline::Thread(Instant::now()))
+                    {
+                        return 0;
+                    }
+                    locked.add();
+                    1
+                })
+            })
+            .collect();
+        locked.raw.lock();
+        locked.add();
+        let had = threads.into_iter().map(|thread| thread.join().unwrap());
+        let all = had.sum::<u32>() + 1;
+        assert!(locked.raw.try_lock(), "it is free in the end");
+        assert_eq!(locked.count.get(), all);
+        locked.raw.unlock();
+    }
+
+    #[test]
+    fn two_threads_have_it_one_after_the_other() {
+        model(|| locks(&[true]));
+    }
+
+    #[test]
+    fn it_is_handed_over_or_the_wait_times_out() {
+        model(|| locks(&[false]));
+    }
+
+    #[test]
+    fn three_threads_have_it_one_after_the_other() {
+        model(|| locks(&[true, true]));
+    }
+
+    #[test]
+    fn a_wait_that_times_out_does_not_keep_it_from_the_next() {
+        model(|| locks(&[false, true]));
     }
 }

@@ -14,6 +14,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::mutex::poisoned_if;
 use crate::fiber::slot::Wait;
 use crate::hub::cancel;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::{Claim, WaitList, wake};
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -122,20 +123,22 @@ impl RawRwLock {
 }
 
 impl<T> RwLock<T> {
-    /// A lock that is free.
-    #[must_use]
-    pub const fn new(value: T) -> Self {
-        let state = State {
-            readers: 0,
-            has_writer: false,
-            waiters: WaitList::new(),
-        };
-        Self {
-            raw: RawRwLock {
-                state: Lock::new(state),
-            },
-            is_poisoned: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
+    const_unless_loom! {
+        /// A lock that is free.
+        #[must_use]
+        pub const fn new(value: T) -> Self {
+            let state = State {
+                readers: 0,
+                has_writer: false,
+                waiters: WaitList::new(),
+            };
+            Self {
+                raw: RawRwLock {
+                    state: Lock::new(state),
+                },
+                is_poisoned: AtomicBool::new(false),
+                value: UnsafeCell::new(value),
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::channel::{Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
-use super::waitable::Waitable;
+use super::waitable::{Sealed, Waitable};
 use crate::fiber::slot::Wait;
 use crate::hub;
 use crate::hub::cancel;
@@ -26,7 +26,12 @@ use crate::hub::waiting::{Deadline, Place, must_leave, park_here};
 use crate::hub::waker::Waker;
 
 /// Something that [`select!`](crate::select!) can wait for. Only kapok's types implement it; `None` of an `Option` is never ready.
-pub trait Branch {
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+/// impl kapok::sync::select::Branch for Mine {}
+/// ```
+pub trait Branch: Sealed {
     /// What the branch gives when it is taken.
     type Output;
     #[doc(hidden)]
@@ -78,6 +83,8 @@ pub struct Recv<'a, T> {
     receiver: &'a Receiver<T>,
 }
 
+impl<T> Sealed for Recv<'_, T> {}
+
 impl<T> Branch for Recv<'_, T> {
     type Output = Result<T, RecvError>;
     type Place = Place<Option<T>>;
@@ -124,6 +131,8 @@ pub struct Send<'a, T> {
     sender: &'a Sender<T>,
     message: RefCell<&'a mut Option<T>>,
 }
+
+impl<T> Sealed for Send<'_, T> {}
 
 impl<T> Branch for Send<'_, T> {
     type Output = Result<(), SendError<T>>;
@@ -183,6 +192,8 @@ pub struct Ready<'a, W: ?Sized> {
     object: &'a W,
 }
 
+impl<W: Waitable + ?Sized> Sealed for Ready<'_, W> {}
+
 impl<W: Waitable + ?Sized> Branch for Ready<'_, W> {
     type Output = ();
     type Place = Place<()>;
@@ -229,6 +240,8 @@ pub struct At {
     instant: Option<Instant>,
 }
 
+impl Sealed for At {}
+
 impl Branch for At {
     type Output = ();
     type Place = ();
@@ -250,6 +263,8 @@ impl Branch for At {
         self.instant
     }
 }
+
+impl<B: Branch> Sealed for Option<B> {}
 
 impl<B: Branch> Branch for Option<B> {
     type Output = B::Output;
@@ -300,7 +315,7 @@ pub enum Either<A, B> {
 
 /// A list of branches: pairs that end in `()`.
 #[doc(hidden)]
-pub trait Branches {
+pub trait Branches: Sealed {
     type Outcome;
     type Places: Default;
 
@@ -314,6 +329,8 @@ pub trait Branches {
     fn granted(&self, places: Self::Places, number: u32) -> Self::Outcome;
     fn deadline(&self) -> Option<Instant>;
 }
+
+impl Sealed for () {}
 
 impl Branches for () {
     type Outcome = Infallible;
@@ -341,6 +358,8 @@ impl Branches for () {
         None
     }
 }
+
+impl<B: Branch, R: Branches> Sealed for (B, R) {}
 
 impl<B: Branch, R: Branches> Branches for (B, R) {
     type Outcome = Either<B::Output, R::Outcome>;
@@ -458,4 +477,80 @@ fn wait_once<B: Branches>(branches: &B, deadline: Deadline) -> Option<B::Outcome
     };
     drop(attempt);
     Some(branches.granted(places, number))
+}
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::super::channel::bounded;
+    use super::*;
+    use crate::hub::sync_facade::model;
+
+    type Message = Arc<u32>;
+
+    #[test]
+    fn one_of_two_messages_is_taken_and_the_other_stays() {
+        model(|| {
+            let (senders, receivers): (Vec<_>, Vec<_>) =
+                (0..2).map(|_| bounded::<Message>(1)).unzip();
+            let threads = senders.into_iter().zip(0..).map(|(sender, number)| {
+                thread::spawn(move || {
+                    sender.try_send(Arc::new(number)).unwrap();
+                    sender // the channel does not end meanwhile
+                })
+            });
+            let threads: Vec<_> = threads.collect();
+            let taken = match select(&(recv(&receivers[0]), (recv(&receivers[1]), ()))) {
+                Either::First(message) => *message.unwrap() as usize,
+                Either::Rest(Either::First(message)) => *message.unwrap() as usize,
+                Either::Rest(Either::Rest(never)) => match never {},
+            };
+            let _senders: Vec<_> = (threads.into_iter())
+                .map(|thread| thread.join().unwrap())
+                .collect();
+            assert!(receivers[taken].try_recv().is_err());
+            assert_eq!(*receivers[1 - taken].try_recv().unwrap(), 1 - taken as u32);
+        });
+    }
+
+    #[test]
+    fn a_select_that_is_left_takes_nothing() {
+        model(|| {
+            let (sender, receiver) = bounded::<Message>(1);
+            let thread = thread::spawn(move || {
+                sender.try_send(Arc::new(1)).unwrap();
+                sender
+            });
+            let past = Deadline::Thread(Instant::now());
+            let taken = wait_once(&(recv(&receiver), ()), past).is_some();
+            let _sender = thread.join().unwrap();
+            assert_eq!(receiver.try_recv().is_ok(), !taken);
+        });
+    }
+
+    #[test]
+    fn two_who_send_or_receive_serve_each_other_but_nobody_himself() {
+        model(|| {
+            let (sender, receiver) = bounded::<Message>(0);
+            let both = move |sender: Sender<Message>, receiver: Receiver<Message>| {
+                let mut message = Some(Arc::new(1));
+                match select(&(send(&sender, &mut message), (recv(&receiver), ()))) {
+                    Either::First(sent) => {
+                        sent.unwrap();
+                        (0, sender, receiver)
+                    }
+                    _ => (1, sender, receiver),
+                }
+            };
+            let thread = {
+                let (sender, receiver) = (sender.clone(), receiver.clone());
+                thread::spawn(move || both(sender, receiver))
+            };
+            let (received, _sender, _receiver) = both(sender, receiver);
+            let (other, _its_sender, _its_receiver) = thread.join().unwrap();
+            assert_eq!(received + other, 1);
+        });
+    }
 }

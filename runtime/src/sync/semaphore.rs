@@ -8,6 +8,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::slot::Wait;
 use crate::hub;
+use crate::hub::sync_facade::const_unless_loom;
 use crate::hub::wait_list::{WaitList, wake};
 use crate::hub::waiting::{Deadline, Entry, Lock, wait};
 
@@ -61,15 +62,17 @@ impl State {
 }
 
 impl Semaphore {
-    /// So many permits to begin with.
-    #[must_use]
-    pub const fn new(permits: usize) -> Self {
-        let state = State {
-            available: permits,
-            waiters: WaitList::new(),
-        };
-        Self {
-            state: Lock::new(state),
+    const_unless_loom! {
+        /// So many permits to begin with.
+        #[must_use]
+        pub const fn new(permits: usize) -> Self {
+            let state = State {
+                available: permits,
+                waiters: WaitList::new(),
+            };
+            Self {
+                state: Lock::new(state),
+            }
         }
     }
 

@@ -15,11 +15,28 @@ use crate::hub::waiting::{Deadline, Place, must_leave, park_here};
 use crate::hub::waker::Waker;
 use crate::task::{GroupHandle, JoinHandle, RemoteJoinHandle, ScopedJoinHandle};
 
+/// Keeps a trait to kapok's own types: waits rely on what these do, and above all on a `leave` that does not unwind half-way.
+#[expect(unnameable_types, reason = "who can name it could implement it")]
+pub trait Sealed {}
+
+impl Sealed for Event {}
+impl<T> Sealed for OnceLock<T> {}
+impl<T> Sealed for JoinHandle<T> {}
+impl<T> Sealed for ScopedJoinHandle<'_, T> {}
+impl<T> Sealed for GroupHandle<'_, T> {}
+impl<T> Sealed for RemoteJoinHandle<T> {}
+impl<W: Waitable + ?Sized> Sealed for &W {}
+
 /// Something that becomes ready, and can be waited for together with others: by [`wait`], [`as_completed`] and
 /// [`select!`](crate::select!).
 ///
 /// Waiting takes nothing: a handle that is ready can be joined then, without waiting. Only kapok's types implement it.
-pub trait Waitable {
+///
+/// ```compile_fail,E0277
+/// struct Mine;
+/// impl kapok::sync::Waitable for Mine {}
+/// ```
+pub trait Waitable: Sealed {
     /// Whether it is ready now.
     fn is_ready(&self) -> bool;
 
@@ -86,8 +103,11 @@ impl<T> Waitable for JoinHandle<T> {
     }
 
     fn leave(&self, _: &Place<()>) {
-        if !self.is_finished() {
-            self.remove_joiner(current::running_fiber());
+        // Without a hub nobody was noted.
+        if !self.is_finished()
+            && let Some(fiber) = current::fiber()
+        {
+            self.remove_joiner(fiber);
         }
     }
 }
@@ -194,18 +214,19 @@ fn wait_until(objects: &[&dyn Waitable], count: usize, deadline: Deadline) -> Ve
     let mut awaited = Awaited::new(objects);
     awaited.enter();
     loop {
-        let ready = ready_of(objects);
+        let ready = awaited.ready();
         if ready.len() >= count {
             return ready;
         }
         let expired = park_here(Wait::Select, deadline);
         if must_leave(calm) {
+            let ready = awaited.ready();
             drop(awaited);
             cancel::throw_after_wait(current::running_fiber(), calm);
-            return ready_of(objects);
+            return ready;
         }
         if expired {
-            return ready_of(objects);
+            return awaited.ready();
         }
     }
 }
@@ -245,6 +266,14 @@ impl<'a> Awaited<'a> {
             // SAFETY: places and tickets are boxed, each is used once, and `drop` leaves all that were entered.
             unsafe { object.enter(place, ticket, 0) };
         }
+    }
+
+    /// Those that are ready, and those that have been: an event that was cleared again has granted, and does so once.
+    fn ready(&self) -> Vec<usize> {
+        let objects = self.objects.iter().zip(&self.tickets).enumerate();
+        let ready =
+            objects.filter(|(_, (object, ticket))| ticket.granted().is_some() || object.is_ready());
+        ready.map(|(position, _)| position).collect()
     }
 }
 

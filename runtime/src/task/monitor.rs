@@ -20,7 +20,7 @@ struct State<S> {
 }
 
 impl<S> Monitor<S> {
-    pub(crate) const fn new(value: S) -> Self {
+    pub(crate) fn new(value: S) -> Self {
         let state = State {
             value,
             waiters: WaitList::new(),

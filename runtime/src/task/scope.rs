@@ -14,7 +14,7 @@ use crate::fiber::FiberSlot;
 use crate::fiber::slot::{Wait, attention};
 use crate::hub::cancel::{self, Unwinding};
 use crate::hub::remote::FiberId;
-use crate::hub::{Hub, current, park, wake};
+use crate::hub::{current, park, wake};
 
 /// Runs `f`, which may spawn fibers that borrow from the frames around, and returns when all of them have ended: what
 /// [`std::thread::scope`] is for threads.
@@ -113,9 +113,12 @@ impl fmt::Debug for Scope<'_, '_> {
 }
 
 /// The fibers of one scope, seen from the fiber that waits for them.
+///
+/// Neither hub nor parent are kept while the scope's closure runs. It may be in a coroutine of the user's that another fiber of the
+/// thread goes on with, or that goes on when the hub has ended; not while children run.
 pub(super) struct Children {
-    hub: &'static Hub,
-    parent: &'static FiberSlot,
+    /// Who waits, while it does.
+    waiting: Cell<Option<&'static FiberSlot>>,
     running: Cell<usize>,
     /// Those that run, and some that have ended.
     fibers: RefCell<Vec<FiberId>>,
@@ -129,8 +132,7 @@ const FIBERS_UNPRUNED: usize = 64;
 impl Children {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
-            hub: current::hub(),
-            parent: current::running_fiber(),
+            waiting: Cell::new(None),
             running: Cell::new(0),
             fibers: RefCell::new(Vec::new()),
             any_panicked: Cell::new(false),
@@ -162,7 +164,7 @@ impl Children {
         // SAFETY: only the lifetime changes. `Child` drops all that may borrow before its `End`, whether it runs, unwinds or never
         // starts; and `wait`, which returns when all `End`s are gone, returns before `'scope` ends, as the caller promises.
         let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
-        let fiber = match spawn_in(self.hub, 0, body) {
+        let fiber = match spawn_in(current::hub(), 0, body) {
             Ok(fiber) => fiber,
             Err(error) => panic!("kapok: cannot spawn a fiber: {error}"),
         };
@@ -175,11 +177,11 @@ impl Children {
     }
 
     fn note(&self, fiber: &JoinHandle<()>) {
-        let slot = fiber.slot();
-        cancel::inherit_deadline(self.hub, slot);
+        let (hub, slot) = (current::hub(), fiber.slot());
+        cancel::inherit_deadline(hub, slot);
         let mut fibers = self.fibers.borrow_mut();
         if fibers.len() >= FIBERS_UNPRUNED.max(self.running.get() * 2) {
-            fibers.retain(|&id| self.hub.fiber(id).is_some());
+            fibers.retain(|&id| hub.fiber(id).is_some());
         }
         fibers.push(FiberId {
             index: slot.index,
@@ -188,33 +190,34 @@ impl Children {
     }
 
     pub(super) fn cancel_all(&self) {
-        for fiber in self
-            .fibers
-            .borrow()
-            .iter()
-            .filter_map(|&id| self.hub.fiber(id))
-        {
-            cancel::cancel(self.hub, fiber);
+        let hub = current::hub();
+        for fiber in self.fibers.borrow().iter().filter_map(|&id| hub.fiber(id)) {
+            cancel::cancel(hub, fiber);
         }
     }
 
     /// Waits until all have ended, and throws nothing: what would unwind the parent is passed on to the children.
     pub(super) fn wait(&self) {
+        if self.running.get() == 0 {
+            return; // maybe on a thread that has no hub
+        }
         cancel::is_calm();
+        let parent = current::running_fiber();
+        self.waiting.set(Some(parent));
         while self.running.get() > 0 {
-            let is_due = self.parent.attention.get() & attention::UNWIND != 0
-                && self.parent.shield_depth.get() == 0;
+            let is_due =
+                parent.attention.get() & attention::UNWIND != 0 && parent.shield_depth.get() == 0;
             if is_due && !self.was_passed_on.replace(true) {
                 self.cancel_all();
             }
-            park(self.parent, Wait::Scope);
+            park(parent, Wait::Scope);
         }
     }
 
     /// Goes on with the unwinding that was passed on.
     pub(super) fn throw_if_passed_on(&self) {
         if self.was_passed_on.get() {
-            cancel::throw_if_due(self.parent);
+            cancel::throw_if_due(current::running_fiber());
         }
     }
 }
@@ -256,8 +259,10 @@ impl Drop for End {
     fn drop(&mut self) {
         let running = self.0.running.get() - 1;
         self.0.running.set(running);
-        if running == 0 {
-            wake(self.0.hub, self.0.parent);
+        if running == 0
+            && let (Some(hub), Some(parent)) = (current::existing_hub(), self.0.waiting.get())
+        {
+            wake(hub, parent);
         }
     }
 }

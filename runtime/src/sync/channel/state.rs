@@ -194,3 +194,79 @@ impl<T> Shared<T> {
         }
     }
 }
+
+#[cfg(all(test, kapok_loom))]
+mod tests {
+    use std::time::Instant;
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+    use crate::hub::sync_facade::model;
+
+    type Message = Arc<u32>;
+
+    fn past() -> Deadline {
+        Deadline::Thread(Instant::now())
+    }
+
+    #[test]
+    fn who_sends_and_who_receives_without_room_meet() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(0));
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.send(Arc::new(1), Deadline::Never))
+            };
+            assert_eq!(*shared.receive(Deadline::Never).unwrap(), 1);
+            sender.join().unwrap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_message_is_received_or_comes_back_when_both_time_out() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(0));
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.send(Arc::new(1), past()).is_ok())
+            };
+            let received = shared.receive(past()).is_ok();
+            assert_eq!(sender.join().unwrap(), received);
+        });
+    }
+
+    #[test]
+    fn a_message_is_received_or_comes_back_when_the_receiver_goes() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(1));
+            shared.try_send(Arc::new(1)).unwrap();
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.send(Arc::new(2), Deadline::Never).is_ok())
+            };
+            assert_eq!(*shared.try_receive().unwrap(), 1);
+            shared.remove_receiver();
+            sender.join().unwrap();
+            assert!(shared.state.lock().queue.is_empty());
+        });
+    }
+
+    #[test]
+    fn who_receives_is_told_that_the_last_sender_went() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(1));
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    shared.try_send(Arc::new(1)).unwrap();
+                    shared.remove_sender();
+                })
+            };
+            assert_eq!(*shared.receive(Deadline::Never).unwrap(), 1);
+            assert!(shared.receive(Deadline::Never).is_err());
+            sender.join().unwrap();
+        });
+    }
+}

@@ -21,8 +21,8 @@ use crate::hub::waker::Waker;
 /// A queue that gives the item that was put last.
 pub type LifoQueue<T> = Queue<T, Lifo<T>>;
 
-/// A queue that gives the smallest item. `Ord` is called while the queue is locked, in a section that must not switch; it must not use the
-/// queue.
+/// A queue that gives the smallest item. `Ord` is called while the queue is locked, in a section that must not switch: it must neither use the
+/// queue nor panic. (A panic loses the item, drops it under the lock, and leaves its size and its task counted.)
 pub type PriorityQueue<T> = Queue<T, Priority<T>>;
 
 /// A queue of work for any number of fibers and threads, with a limit on the sum of its items' sizes. Who gets items says

@@ -5,9 +5,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 
 use crate::hub::switchpoint::assert_no_switchpoints;
+use crate::sync::waitable::Sealed;
 
-/// Where a queue keeps its items: [`Fifo`], [`Lifo`] or [`Priority`].
-pub trait Order<T>: Default {
+/// Where a queue keeps its items: [`Fifo`], [`Lifo`] or [`Priority`]. Only these implement it, as it is used under the queue's lock.
+pub trait Order<T>: Default + Sealed {
     #[doc(hidden)]
     fn push(&mut self, item: T, size: usize);
     #[doc(hidden)]
@@ -37,6 +38,10 @@ impl<T> Default for Fifo<T> {
         Self(VecDeque::new())
     }
 }
+
+impl<T> Sealed for Fifo<T> {}
+impl<T> Sealed for Lifo<T> {}
+impl<T> Sealed for Priority<T> {}
 
 impl<T> Order<T> for Fifo<T> {
     fn push(&mut self, item: T, size: usize) {
