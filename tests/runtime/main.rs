@@ -14,5 +14,6 @@ mod locals;
 mod park;
 mod soundness;
 mod switchpoints;
+mod sync;
 mod tcp;
 mod time;
