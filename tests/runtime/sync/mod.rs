@@ -1,6 +1,7 @@
 //! What fibers and threads wait for each other with: order, cancels, timeouts, several hubs.
 
 mod channels;
+mod condvar;
 mod events;
 mod locks;
 mod once;
