@@ -7,6 +7,7 @@ mod locks;
 mod once;
 mod poison;
 mod queues;
+mod select;
 mod waiting;
 
 use std::cell::RefCell;
