@@ -277,7 +277,6 @@ impl<T> Drop for ScopedPacket<T> {
 }
 
 /// Owns the right to a scoped fiber's result. Dropping it leaves the fiber to its scope, which waits for it.
-#[must_use = "the scope waits for the fiber, but only `join` gives its result"]
 pub struct ScopedJoinHandle<'scope, T> {
     fiber: JoinHandle<()>,
     packet: Rc<ScopedPacket<T>>,
