@@ -212,6 +212,36 @@ fn a_failure_waits_for_what_is_shielded() {
 }
 
 #[test]
+fn what_is_spawned_after_the_failure_is_cancelled_too() {
+    on_a_hub("late", || {
+        let steps = Cell::new(0);
+        let start = std::time::Instant::now();
+        let failed = task_group(|group| {
+            group.spawn(|| {
+                shielded(|| sleep(SHORT));
+                group.spawn(|| {
+                    // Long enough to be seen, and not for ever.
+                    sleep(Duration::from_secs(5));
+                    steps.set(1);
+                    Ok(())
+                });
+                Ok(())
+            });
+            group.spawn(|| Err::<(), _>(4));
+            shielded(|| sleep(SHORT));
+            group.spawn(|| {
+                sleep(Duration::from_secs(5));
+                steps.set(2);
+                Ok(())
+            });
+            Ok(())
+        });
+        assert_eq!((failed, steps.get()), (Err(4), 0));
+        assert!(start.elapsed() < Duration::from_secs(4));
+    });
+}
+
+#[test]
 fn cancelled_children_are_no_failure_and_later_ones_run() {
     on_a_hub("cancel", || {
         let ended = Cell::new(0);

@@ -212,6 +212,42 @@ fn a_child_may_spawn_siblings_and_they_are_waited_for() {
 }
 
 #[test]
+fn what_is_spawned_into_a_scope_that_is_unwinding_is_cancelled_too() {
+    on_a_hub("late child", || {
+        let (go_on, ran) = (Rc::new(Event::new()), Rc::new(Cell::new(0)));
+        let parent = spawn({
+            let (go_on, ran) = (Rc::clone(&go_on), Rc::clone(&ran));
+            move || {
+                scope(|scope| {
+                    scope.spawn(|| {
+                        shielded(|| go_on.wait());
+                        scope.spawn(|| {
+                            sleep(LONG);
+                            ran.set(1);
+                        });
+                    });
+                });
+            }
+        });
+        yield_now();
+        yield_now();
+        parent.cancel();
+        sleep(Duration::from_millis(1));
+        go_on.set();
+        let start = Instant::now();
+        while !parent.is_finished() && start.elapsed() < Duration::from_secs(5) {
+            sleep(Duration::from_millis(1));
+        }
+        assert!(
+            parent.is_finished(),
+            "it waits for a child that nobody cancelled"
+        );
+        assert!(parent.join().unwrap_err().is_cancelled());
+        assert_eq!(ran.get(), 0);
+    });
+}
+
+#[test]
 fn a_handle_that_is_forgotten_or_dropped_leaves_its_fiber_to_the_scope() {
     on_a_hub("forgotten", || {
         let count = Cell::new(0);

@@ -63,7 +63,7 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     if result.is_err() {
-        scope.children.cancel_all();
+        scope.children.end();
     }
     scope.children.wait();
     match result {
@@ -121,6 +121,8 @@ pub(super) struct Children {
     fibers: RefCell<Vec<FiberId>>,
     any_panicked: Cell<bool>,
     was_passed_on: Cell<bool>,
+    /// All were cancelled for good: what is spawned now is cancelled at once.
+    is_ending: Cell<bool>,
 }
 
 /// Fibers noted before those that have ended are looked for.
@@ -128,13 +130,15 @@ const FIBERS_UNPRUNED: usize = 64;
 
 impl Children {
     pub(super) fn new() -> Rc<Self> {
+        let (hub, parent) = (current::hub(), current::running_fiber());
         Rc::new(Self {
-            hub: current::hub(),
-            parent: current::running_fiber(),
+            hub,
+            parent,
             running: Cell::new(0),
             fibers: RefCell::new(Vec::new()),
             any_panicked: Cell::new(false),
             was_passed_on: Cell::new(false),
+            is_ending: Cell::new(false),
         })
     }
 
@@ -177,6 +181,9 @@ impl Children {
     fn note(&self, fiber: &JoinHandle<()>) {
         let slot = fiber.slot();
         cancel::inherit_deadline(self.hub, slot);
+        if self.is_ending.get() {
+            cancel::cancel(self.hub, slot);
+        }
         let mut fibers = self.fibers.borrow_mut();
         if fibers.len() >= FIBERS_UNPRUNED.max(self.running.get() * 2) {
             fibers.retain(|&id| self.hub.fiber(id).is_some());
@@ -185,6 +192,12 @@ impl Children {
             index: slot.index,
             serial: slot.serial.get(),
         });
+    }
+
+    /// Cancels all children, and those that are still to come.
+    pub(super) fn end(&self) {
+        self.is_ending.set(true);
+        self.cancel_all();
     }
 
     pub(super) fn cancel_all(&self) {
@@ -205,7 +218,7 @@ impl Children {
             let is_due = self.parent.attention.get() & attention::UNWIND != 0
                 && self.parent.shield_depth.get() == 0;
             if is_due && !self.was_passed_on.replace(true) {
-                self.cancel_all();
+                self.end();
             }
             park(self.parent, Wait::Scope);
         }
