@@ -295,6 +295,34 @@ fn children_have_the_deadline_of_their_parent() {
 }
 
 #[test]
+fn a_sibling_spawned_inside_a_timeout_does_not_end_with_it() {
+    on_a_hub("not the spawner's", || {
+        let reached = Cell::new(0);
+        scope(|scope| {
+            scope.spawn(|| {
+                timeout(SHORT, || {
+                    scope.spawn(|| {
+                        assert_eq!(deadline(), None);
+                        sleep(SHORT * 3);
+                        reached.set(reached.get() + 1);
+                    });
+                })
+                .unwrap();
+            });
+            // Nor in the body.
+            timeout(SHORT, || {
+                scope.spawn(|| {
+                    sleep(SHORT * 3);
+                    reached.set(reached.get() + 1);
+                });
+            })
+            .unwrap();
+        });
+        assert_eq!(reached.get(), 2);
+    });
+}
+
+#[test]
 fn ten_thousand_children_in_one_scope() {
     on_a_hub("many", || {
         let many = if std::env::var_os("KAPOK_STACK_GUARD").is_some() {

@@ -20,8 +20,8 @@ use crate::hub::{Hub, current, park, wake};
 /// [`std::thread::scope`] is for threads.
 ///
 /// A cancel or a [`timeout`](crate::timeout()) of the calling fiber is passed on: its children are cancelled, and when they have ended
-/// the unwinding goes on. So it is if `f` unwinds. Children have the deadline of their parent. They stay on its hub and need not be
-/// `Send`. Each costs three small allocations more than [`spawn`](crate::spawn()).
+/// the unwinding goes on. So it is if `f` unwinds. Children have the deadline that their parent had when the scope began. They stay on
+/// its hub and need not be `Send`. Each costs three small allocations more than [`spawn`](crate::spawn()).
 ///
 /// [`task_group`](crate::task_group()) also ends all as soon as one fails.
 ///
@@ -123,6 +123,8 @@ pub(super) struct Children {
     was_passed_on: Cell<bool>,
     /// All were cancelled for good: what is spawned now is cancelled at once.
     is_ending: Cell<bool>,
+    /// The parent's when the scope began. Those it has set since then, or that a child has set, are not the scope's.
+    deadline: u64,
 }
 
 /// Fibers noted before those that have ended are looked for.
@@ -139,6 +141,7 @@ impl Children {
             any_panicked: Cell::new(false),
             was_passed_on: Cell::new(false),
             is_ending: Cell::new(false),
+            deadline: parent.scope_deadline.get(),
         })
     }
 
@@ -180,7 +183,7 @@ impl Children {
 
     fn note(&self, fiber: &JoinHandle<()>) {
         let slot = fiber.slot();
-        cancel::inherit_deadline(self.hub, slot);
+        cancel::inherit_deadline(self.hub, slot, self.deadline);
         if self.is_ending.get() {
             cancel::cancel(self.hub, slot);
         }
