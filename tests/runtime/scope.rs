@@ -323,6 +323,35 @@ fn a_sibling_spawned_inside_a_timeout_does_not_end_with_it() {
 }
 
 #[test]
+fn a_scope_in_a_destructor_of_a_cancelled_fiber_does_its_work() {
+    struct Flushes(Rc<Cell<u32>>);
+    impl Drop for Flushes {
+        fn drop(&mut self) {
+            scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        sleep(Duration::from_millis(1));
+                        self.0.set(self.0.get() + 1);
+                    });
+                }
+            });
+        }
+    }
+    on_a_hub("destructor", || {
+        let flushed = Rc::new(Cell::new(0));
+        let flushes = Flushes(Rc::clone(&flushed));
+        let fiber = spawn(move || {
+            let _flushes = flushes;
+            sleep(LONG);
+        });
+        yield_now();
+        fiber.cancel();
+        assert!(fiber.join().unwrap_err().is_cancelled());
+        assert_eq!(flushed.get(), 3, "as a sleep there is not cut short");
+    });
+}
+
+#[test]
 fn ten_thousand_children_in_one_scope() {
     on_a_hub("many", || {
         let many = if std::env::var_os("KAPOK_STACK_GUARD").is_some() {

@@ -11,7 +11,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::spawn::spawn_in;
 use super::{Fiber, JoinError, JoinHandle};
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::{Wait, attention};
+use crate::fiber::slot::Wait;
 use crate::hub::cancel::{self, Unwinding};
 use crate::hub::remote::FiberId;
 use crate::hub::{Hub, current, park, wake};
@@ -216,11 +216,9 @@ impl Children {
 
     /// Waits until all have ended, and throws nothing: what would unwind the parent is passed on to the children.
     pub(super) fn wait(&self) {
-        cancel::is_calm();
+        let calm = cancel::is_calm();
         while self.running.get() > 0 {
-            let is_due = self.parent.attention.get() & attention::UNWIND != 0
-                && self.parent.shield_depth.get() == 0;
-            if is_due && !self.was_passed_on.replace(true) {
+            if cancel::is_due(self.parent, calm) && !self.was_passed_on.replace(true) {
                 self.end();
             }
             park(self.parent, Wait::Scope);
