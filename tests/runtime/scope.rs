@@ -436,6 +436,31 @@ fn a_scope_that_is_open_when_its_hub_drains_ends_with_its_children() {
 }
 
 #[test]
+fn a_child_is_done_when_all_it_owned_is_dropped() {
+    struct Slow<'a>(&'a RefCell<Vec<&'static str>>);
+    impl Drop for Slow<'_> {
+        fn drop(&mut self) {
+            sleep(Duration::from_millis(1));
+            self.0.borrow_mut().push("dropped");
+        }
+    }
+    on_a_hub("owned", || {
+        let log = RefCell::new(Vec::new());
+        scope(|scope| {
+            let (argument, result) = (Slow(&log), Slow(&log));
+            drop(scope.spawn(move || {
+                drop(argument);
+                result // nobody asks for it
+            }));
+            let unrun = Slow(&log);
+            scope.spawn(move || drop(unrun)).cancel();
+        });
+        log.borrow_mut().push("returned");
+        assert_eq!(*log.borrow(), ["dropped", "dropped", "dropped", "returned"]);
+    });
+}
+
+#[test]
 fn a_cancel_that_comes_after_the_last_childs_end_is_kept() {
     on_a_hub("kept", || {
         let steps = Rc::new(Cell::new(0));

@@ -277,7 +277,7 @@ impl<T> Completion<T> {
         let is_cancelled = state.is_cancelled;
         drop(state);
         if is_cancelled {
-            store::drop_quietly(f);
+            cancel::shielded(|| store::drop_quietly(f));
             packet.complete(Err(JoinError::Cancelled));
             return;
         }
