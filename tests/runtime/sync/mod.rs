@@ -7,6 +7,7 @@ mod locks;
 mod once;
 mod poison;
 mod queues;
+mod script;
 mod select;
 mod waiting;
 
