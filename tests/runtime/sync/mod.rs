@@ -9,6 +9,7 @@ mod poison;
 mod queues;
 mod script;
 mod select;
+mod stress;
 mod waiting;
 
 use std::cell::RefCell;
