@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use kapok::sync::{Event, OnceLock, Waitable, as_completed, wait, wait_timeout};
+use kapok::sync::channel::RecvTimeoutError;
+use kapok::sync::{Event, OnceLock, Waitable, as_completed, oneshot, wait, wait_timeout};
 use kapok::{Hubs, HubsConfig, park, scope, sleep, spawn, task_group, timeout, yield_now};
 
 use super::{LONG, SHORT, join_all, settle, waiting};
@@ -23,6 +24,23 @@ fn with_a_remote_hub(test: impl FnOnce(kapok::HubHandle) + Send + 'static) {
     on_a_hub("with a remote hub", move || test(handle));
     running.stop(Duration::ZERO);
     running.join().unwrap();
+}
+
+// Gruvi 4.
+#[test]
+fn who_wakes_a_fiber_may_bring_it_a_value_or_an_error_or_come_too_late() {
+    on_a_hub("brings", || {
+        let (answer, question) = oneshot::channel::<Result<u8, String>>();
+        drop(spawn(|| answer.send(Ok(4)).unwrap()));
+        assert_eq!(question.recv().unwrap(), Ok(4));
+        let (answer, question) = oneshot::channel::<Result<u8, String>>();
+        std::thread::spawn(move || answer.send(Err("no".to_owned())).unwrap());
+        assert_eq!(question.recv().unwrap(), Err("no".to_owned()));
+        let (answer, mut question) = oneshot::channel::<Result<u8, String>>();
+        assert_eq!(question.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
+        drop(question);
+        assert!(answer.send(Ok(5)).is_err(), "it wakes nobody any more");
+    });
 }
 
 // Gruvi 17.
