@@ -10,8 +10,7 @@ use kapok::sync::channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError, bounded,
     unbounded,
 };
-use kapok::sync::{broadcast, oneshot, watch};
-use kapok::{spawn, timeout, yield_now};
+use kapok::{spawn, yield_now};
 
 use super::{LONG, Life, Living, Log, SHORT, crowd, join_all, settle, waiting};
 use crate::support::{Watchdog, on_a_hub};
@@ -245,6 +244,26 @@ fn a_channel_drops_what_is_in_it_once_and_may_be_used_meanwhile() {
 }
 
 #[test]
+fn a_wait_of_the_longest_duration_is_one_without_end() {
+    let waits = || {
+        let (sender, receiver) = bounded::<u8>(0);
+        let thread = std::thread::spawn(move || sender.send_timeout(1, Duration::MAX));
+        assert_eq!(receiver.recv_timeout(Duration::MAX), Ok(1));
+        assert!(thread.join().unwrap().is_ok());
+        let (sender, receiver) = bounded::<u8>(0);
+        let thread = std::thread::spawn(move || sender.send(2));
+        kapok::select! {
+            got = recv(&receiver) => assert_eq!(got, Ok(2)),
+            () = after(Duration::MAX) => unreachable!(),
+        }
+        thread.join().unwrap().unwrap();
+    };
+    let _watchdog = Watchdog::new("without end");
+    waits();
+    on_a_hub("without end, on a hub", waits);
+}
+
+#[test]
 fn a_loop_that_never_has_to_wait_lets_others_run() {
     on_a_hub("budget", || {
         let turns = Rc::new(Cell::new(0));
@@ -316,124 +335,6 @@ fn each_of_100_000_messages_arrives_once_and_those_of_one_sender_in_order() {
         assert_eq!(count.load(Ordering::SeqCst), SENDERS * EACH);
         assert!(seen.iter().all(|times| times.load(Ordering::SeqCst) == 1));
     }
-}
-
-#[test]
-fn a_broadcast_reaches_all_and_tells_who_was_too_slow() {
-    on_a_hub("broadcast", || {
-        use broadcast::RecvError::{Closed, Lagged, Timeout};
-        let news = broadcast::Sender::new(4);
-        assert_eq!(news.send(0), Err(SendError(0)), "nobody is there");
-        let (mut first, mut slow) = (news.subscribe(), news.subscribe());
-        let waits = waiting(1, {
-            let receiver = Cell::new(Some(news.subscribe()));
-            move |_| receiver.take().unwrap().recv()
-        });
-        assert_eq!(news.send(1), Ok(3));
-        assert_eq!(join_all(waits), [Ok(1)]);
-        assert_eq!(news.receiver_count(), 2);
-        let mut second = first.clone();
-        assert_eq!((first.recv(), second.recv()), (Ok(1), Ok(1)));
-        for message in 2..=7 {
-            news.send(message).unwrap();
-            assert_eq!(first.try_recv(), Ok(message));
-        }
-        assert_eq!(first.try_recv(), Err(Timeout));
-        assert_eq!(first.recv_timeout(SHORT), Err(Timeout));
-        assert_eq!(slow.recv(), Err(Lagged(3)));
-        let mut later = slow.clone();
-        drop(news);
-        for mut receiver in [slow, later.clone()] {
-            let left: Vec<_> = (0..5).map(|_| receiver.recv()).collect();
-            assert_eq!(left, [Ok(4), Ok(5), Ok(6), Ok(7), Err(Closed)]);
-        }
-        assert_eq!(later.try_recv(), Ok(4));
-        assert_eq!(first.recv(), Err(Closed));
-    });
-}
-
-#[test]
-fn a_cancelled_receiver_of_a_broadcast_passes_no_message_over() {
-    on_a_hub("broadcast cancel", || {
-        let living = Living::default();
-        let news = broadcast::Sender::new(4);
-        let mut receiver = news.subscribe();
-        assert!(timeout(SHORT, || receiver.recv().map(|life: Arc<Life>| life.1)).is_err());
-        for number in 0..3 {
-            news.send(Arc::new(living.one(number))).unwrap();
-        }
-        assert_eq!(receiver.recv().unwrap().1, 0);
-        drop(receiver);
-        assert_eq!(living.count(), 0, "nobody will ask for them");
-    });
-}
-
-#[test]
-fn a_watch_shows_the_newest_value_once_to_each() {
-    on_a_hub("watch", || {
-        let (state, mut first) = watch::channel(0);
-        let mut second = first.clone();
-        assert!(!first.has_changed());
-        assert_eq!(first.changed_timeout(SHORT), Err(RecvTimeoutError::Timeout));
-        assert!(timeout(SHORT, || first.changed()).is_err());
-        for value in 1..=3 {
-            state.send(value).unwrap();
-        }
-        assert_eq!((first.changed(), *second.get()), (Ok(Arc::new(3)), 3));
-        assert!(!first.has_changed() && !second.has_changed());
-        let waits = waiting(1, {
-            let receiver = Cell::new(Some(state.subscribe()));
-            move |_| receiver.take().unwrap().changed()
-        });
-        state.send(4).unwrap();
-        state.send(5).unwrap();
-        assert_eq!(join_all(waits), [Ok(Arc::new(5))]);
-        drop(state);
-        assert_eq!(first.changed(), Ok(Arc::new(5)));
-        assert_eq!(first.changed(), Err(RecvError));
-        let (state, receiver) = watch::channel(1);
-        drop(receiver);
-        assert_eq!(state.send(2), Err(SendError(2)));
-    });
-}
-
-#[test]
-fn a_oneshot_tells_each_end_when_the_other_is_gone() {
-    on_a_hub("oneshot", || {
-        let living = Living::default();
-        let (sender, receiver) = oneshot::channel();
-        assert!(!sender.is_closed());
-        let closed = waiting(1, {
-            let sender = Cell::new(Some(sender));
-            move |_| {
-                let sender = sender.take().unwrap();
-                sender.closed();
-                sender.send(1).unwrap_err()
-            }
-        });
-        assert!(!closed[0].is_finished());
-        drop(receiver);
-        assert_eq!(join_all(closed), [1]);
-        let (sender, receiver) = oneshot::channel::<u8>();
-        let waits = waiting(1, {
-            let receiver = Cell::new(Some(receiver));
-            move |_| receiver.take().unwrap().recv()
-        });
-        drop(sender);
-        assert_eq!(join_all(waits), [Err(RecvError)]);
-        let (sender, mut receiver) = oneshot::channel();
-        assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Empty));
-        assert!(receiver.recv_timeout(SHORT).is_err());
-        assert!(timeout(SHORT, || receiver.recv_timeout(LONG).is_ok()).is_err());
-        sender.send(living.one(4)).unwrap();
-        assert_eq!(receiver.recv_timeout(SHORT).unwrap().1, 4);
-        assert_eq!(receiver.try_recv().err(), Some(TryRecvError::Disconnected));
-        let (sender, receiver) = oneshot::channel();
-        sender.send(living.one(5)).unwrap();
-        assert_eq!(living.count(), 1);
-        drop(receiver);
-        assert_eq!(living.count(), 0);
-    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod condvar;
 mod events;
 mod locks;
 mod once;
+mod one_or_all;
 mod poison;
 mod queues;
 mod script;

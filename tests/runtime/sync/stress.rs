@@ -374,3 +374,51 @@ fn a_crowd_that_waits_for_one_event_is_woken_on_all_hubs() {
     setter.join().unwrap();
     assert_eq!(woken.load(Ordering::SeqCst), 1000);
 }
+
+#[test]
+fn a_hub_that_ends_takes_its_waiters_with_it() {
+    let _watchdog = Watchdog::new("hub ends");
+    for _ in 0..20 {
+        let (lock, table) = (Arc::new(Mutex::new(())), Arc::new(RwLock::new(())));
+        let (permits, event) = (Arc::new(Semaphore::new(0)), Arc::new(Event::new()));
+        let (sender, receiver) = bounded::<u8>(0);
+        let (held, reading) = (lock.lock().unwrap(), table.read().unwrap());
+        let hub = thread::spawn({
+            let (lock, table) = (Arc::clone(&lock), Arc::clone(&table));
+            let (permits, event) = (Arc::clone(&permits), Arc::clone(&event));
+            let (sender, receiver) = (sender.clone(), receiver.clone());
+            move || {
+                kapok::run(|| {
+                    drop(spawn(move || drop(lock.lock())));
+                    drop(spawn({
+                        let table = Arc::clone(&table);
+                        move || drop(table.write())
+                    }));
+                    drop(spawn(move || drop(table.read())));
+                    drop(spawn(move || permits.acquire_many(2).forget()));
+                    drop(spawn({
+                        let event = Arc::clone(&event);
+                        move || event.wait()
+                    }));
+                    drop(spawn(move || {
+                        let mut message = Some(1);
+                        select! {
+                            () = ready(&*event) => (),
+                            _ = send(&sender, &mut message) => (),
+                        }
+                    }));
+                    yield_now();
+                    // Only once the sender above is gone: they would meet.
+                    drop(receiver);
+                });
+            }
+        });
+        hub.join().unwrap();
+        event.set();
+        permits.add(2);
+        drop((held, reading));
+        assert!(lock.try_lock().is_ok() && table.try_write().is_ok());
+        assert_eq!(permits.available(), 2);
+        assert!(sender.try_send(2).is_err() && receiver.try_recv().is_err());
+    }
+}
