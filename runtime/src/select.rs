@@ -35,12 +35,47 @@
 /// assert_eq!(sum, 1);
 /// ```
 ///
+/// Without waiting, and with a branch that is there only sometimes:
+///
+/// ```
+/// use kapok::sync::{channel, select};
+///
+/// let (sender, receiver) = channel::unbounded();
+/// sender.send(1).unwrap();
+/// let take = |is_open: bool| {
+///     kapok::select! {
+///         message = is_open.then(|| select::recv(&receiver)) => message.ok(),
+///         else => None,
+///     }
+/// };
+/// assert_eq!([take(false), take(true), take(true)], [None, Some(1), None]);
+/// ```
+///
 /// # Source
 ///
 /// Go's `select`, crossbeam-channel's and tokio's `select!`.
 #[macro_export]
 macro_rules! select {
-    ($($pattern:pat = $branch:expr => $then:expr),+, else => $otherwise:expr $(,)?) => {{
+    ($($arms:tt)+) => { $crate::__select!([] $($arms)+) };
+}
+
+/// Takes the arms one by one: only so can `else` be told from a pattern.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select {
+    ([$(($pattern:pat, $branch:expr, $then:expr))+]) => {{
+        let outcome = {
+            #[allow(unused_imports, reason = "names for the branches, of which not all are used")]
+            use $crate::{
+                io::{readable, writable},
+                sync::select::{after, at, ready, recv, send},
+            };
+            let branches = $crate::__branches!($($branch),+);
+            $crate::sync::select::select(&branches)
+        };
+        $crate::__outcome!(outcome; $($pattern => $then),+)
+    }};
+    ([$(($pattern:pat, $branch:expr, $then:expr))+] else => $otherwise:expr $(,)?) => {{
         let outcome = {
             #[allow(unused_imports, reason = "names for the branches, of which not all are used")]
             use $crate::{
@@ -57,18 +92,9 @@ macro_rules! select {
             ::core::option::Option::None => $otherwise,
         }
     }};
-    ($($pattern:pat = $branch:expr => $then:expr),+ $(,)?) => {{
-        let outcome = {
-            #[allow(unused_imports, reason = "names for the branches, of which not all are used")]
-            use $crate::{
-                io::{readable, writable},
-                sync::select::{after, at, ready, recv, send},
-            };
-            let branches = $crate::__branches!($($branch),+);
-            $crate::sync::select::select(&branches)
-        };
-        $crate::__outcome!(outcome; $($pattern => $then),+)
-    }};
+    ([$($arms:tt)*] $pattern:pat = $branch:expr => $then:expr $(, $($rest:tt)*)?) => {
+        $crate::__select!([$($arms)* ($pattern, $branch, $then)] $($($rest)*)?)
+    };
 }
 
 #[doc(hidden)]

@@ -64,6 +64,20 @@ fn a_fiber_unwinds_from_every_kind_of_wait() {
     });
 }
 
+// Gruvi 8.
+#[test]
+fn a_sleeper_is_gone_one_turn_after_its_cancel() {
+    on_a_hub("one turn", || {
+        let sleeper = spawn(|| sleep(Duration::from_secs(1000)));
+        yield_now();
+        sleeper.cancel();
+        assert!(!sleeper.is_finished(), "a cancel only asks");
+        yield_now();
+        assert!(sleeper.is_finished());
+        assert!(sleeper.join().unwrap_err().is_cancelled());
+    });
+}
+
 #[test]
 fn a_cancelled_read_and_accept_have_taken_nothing() {
     on_a_hub("took nothing", || {

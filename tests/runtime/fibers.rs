@@ -175,6 +175,47 @@ fn a_fiber_that_joins_itself_is_told_so() {
     });
 }
 
+// Gruvi 5.
+#[test]
+fn a_thousand_fibers_live_from_their_spawning_to_their_join() {
+    on_a_hub("thousand", || {
+        let counter = Rc::new(Cell::new(0));
+        let fibers: Vec<_> = (0..1000)
+            .map(|_| {
+                let counter = Rc::clone(&counter);
+                spawn(move || counter.set(counter.get() + 1))
+            })
+            .collect();
+        assert!(fibers.iter().all(|fiber| !fiber.is_finished()));
+        assert_eq!(counter.get(), 0);
+        let (first, others) = fibers.split_first().unwrap();
+        yield_now();
+        assert!(first.is_finished() && others.iter().all(JoinHandle::is_finished));
+        fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+        assert_eq!(counter.get(), 1000);
+    });
+}
+
+// Gruvi 6.
+#[test]
+fn a_thousand_fibers_that_spawn_and_join_each_other_return_in_order() {
+    fn nest(depth: u32, log: &Rc<RefCell<Vec<u32>>>) -> u32 {
+        let below = if depth == 1000 {
+            0
+        } else {
+            let inner = Rc::clone(log);
+            spawn(move || nest(depth + 1, &inner)).join().unwrap()
+        };
+        log.borrow_mut().push(depth);
+        below + 1
+    }
+    on_a_hub("nested", || {
+        let log = Rc::default();
+        assert_eq!(nest(1, &log), 1000);
+        assert!(log.take().into_iter().eq((1..=1000).rev()));
+    });
+}
+
 #[test]
 fn ten_thousand_fibers_at_once_and_nested_ones() {
     on_a_hub("many", || {

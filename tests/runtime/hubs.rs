@@ -194,6 +194,30 @@ fn a_fiber_that_will_not_end_is_named() {
     }
 }
 
+// Gruvi 1.
+#[test]
+fn a_hundred_closures_sent_to_a_hub_run_in_their_order() {
+    on_a_hub("in order", || {
+        let running = hubs(1).start(|_hub| {
+            sleep(LONG);
+            Ok(())
+        });
+        let running = running.unwrap();
+        let other = running.hubs().remove(0);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let sent: Vec<_> = (0..100)
+            .map(|number| {
+                let log = Arc::clone(&log);
+                other.spawn(move || log.lock().unwrap().push(number))
+            })
+            .collect();
+        sent.into_iter().for_each(|fiber| fiber.join().unwrap());
+        assert!(log.lock().unwrap().iter().copied().eq(0..100));
+        running.stop(Duration::ZERO);
+        running.join().unwrap();
+    });
+}
+
 #[test]
 fn closures_are_sent_to_a_hub_from_threads_and_from_other_hubs() {
     on_a_hub("remote", || {

@@ -37,6 +37,7 @@ fiber_local! {
     static LATE: Logs = Logs("late");
 }
 
+// Gruvi 9.
 #[test]
 fn each_fiber_has_its_own() {
     on_a_hub("own", || {
@@ -73,6 +74,7 @@ fn an_initialiser_may_ask_for_others_and_wait() {
     });
 }
 
+// Gruvi 9.
 #[test]
 fn they_are_dropped_on_the_fiber_before_it_counts_as_ended() {
     on_a_hub("dropped", || {

@@ -77,6 +77,28 @@ fn no_wake_is_lost_between_threads() {
     });
 }
 
+// Gruvi 7.
+#[test]
+fn whoever_unparks_a_fiber_only_asks_its_hub_to_run_it() {
+    on_a_hub("only asks", || {
+        let ran = Rc::new(Cell::new(None));
+        let fiber = spawn({
+            let ran = Rc::clone(&ran);
+            move || {
+                park();
+                ran.set(Some(std::thread::current().id()));
+            }
+        });
+        yield_now();
+        let handle = fiber.fiber();
+        handle.unpark();
+        std::thread::spawn(move || handle.unpark()).join().unwrap();
+        assert_eq!(ran.get(), None);
+        fiber.join().unwrap();
+        assert_eq!(ran.get(), Some(std::thread::current().id()));
+    });
+}
+
 #[test]
 fn waking_a_fiber_that_is_gone_does_nothing() {
     on_a_hub("gone", || {

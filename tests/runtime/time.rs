@@ -10,6 +10,7 @@ use kapok::{park, sleep, sleep_until, spawn, timeout, yield_now};
 
 use crate::support::{crowd, on_a_hub};
 
+// Gruvi 3.
 #[test]
 fn a_sleep_is_never_too_short() {
     on_a_hub("short", || {

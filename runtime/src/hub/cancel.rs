@@ -345,9 +345,8 @@ pub(crate) fn expire_scope(hub: &Hub, fiber: &'static FiberSlot, id: u64) {
 /// The deadline that a fiber has from the one whose `scope` it belongs to.
 const INHERITED_SCOPE: u64 = u64::MAX;
 
-/// Gives a new fiber the running one's earliest deadline.
-pub(crate) fn inherit_deadline(hub: &Hub, child: &'static FiberSlot) {
-    let deadline = current::running_fiber().scope_deadline.get();
+/// Gives a new fiber the deadline that its scope began with.
+pub(crate) fn inherit_deadline(hub: &Hub, child: &'static FiberSlot, deadline: u64) {
     if deadline != NEVER {
         let id = INHERITED_SCOPE;
         open_scope(hub, child, DeadlineScope { id, deadline });

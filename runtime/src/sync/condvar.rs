@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{LockResult, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -133,12 +133,14 @@ impl Condvar {
         timeout: Duration,
         mut condition: impl FnMut(&mut T) -> bool,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
-        let deadline = Deadline::after(timeout);
+        // So far away that it is never. Not a `Deadline`: the condition may make or end the thread's hub.
+        let end = Instant::now().checked_add(timeout);
         let mut timed_out = false;
         while condition(&mut *guard) {
             if timed_out {
                 return Ok((guard, WaitTimeoutResult(true)));
             }
+            let deadline = end.map_or(Deadline::Never, Deadline::at);
             let (again, result) = self.wait_until(guard, deadline);
             timed_out = result.0;
             match again {

@@ -21,7 +21,8 @@
 //!   even if the cancel came first. The cancel is then thrown at the next switchpoint.
 //! - A wait allocates nothing. What is waited for may be dropped on any thread.
 //! - Locks are poisoned by a panic of the fiber that holds them, not by a cancel or a timeout, nor by a sibling's panic. Not noticed
-//!   is a panic that begins while another fiber of the thread waits in a destructor in the middle of its own.
+//!   is a panic that begins while another fiber of the thread waits in a destructor in the middle of its own, and one of a fiber that
+//!   has swallowed a cancel.
 
 mod barrier;
 pub mod broadcast;

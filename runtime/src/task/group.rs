@@ -91,7 +91,7 @@ where
         }
     };
     if value.is_none() {
-        group.children.cancel_all();
+        group.children.end();
     }
     group.children.wait();
     if let Some(fiber) = remembered.and_then(Remembered::get) {
@@ -175,7 +175,7 @@ impl<'scope, E> TaskGroup<'scope, '_, E> {
             };
             if failure.note(failed) {
                 let Body { hub, fiber, id } = failure.body;
-                children.cancel_all();
+                children.end();
                 cancel::expire_scope(hub, fiber, id);
             }
             None

@@ -12,7 +12,7 @@ use super::spawn::spawn_in;
 use crate::fiber::slot::Wait;
 use crate::fiber::store;
 use crate::hub::Hub;
-use crate::hub::cancel::Unwinding;
+use crate::hub::cancel::{self, Unwinding};
 use crate::hub::current;
 use crate::hub::remote::{FiberId, Message, Promise, Remote};
 use crate::hub::sync_facade::MutexGuard;
@@ -284,7 +284,7 @@ impl<T> Completion<T> {
         let is_cancelled = state.is_cancelled;
         drop(state);
         if is_cancelled {
-            store::drop_quietly(f);
+            cancel::shielded(|| store::drop_quietly(f));
             packet.complete(Err(JoinError::Cancelled));
             return;
         }

@@ -11,7 +11,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 use super::spawn::spawn_in;
 use super::{Fiber, JoinError, JoinHandle};
 use crate::fiber::FiberSlot;
-use crate::fiber::slot::{Wait, attention};
+use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::cancel::{self, Unwinding};
 use crate::hub::remote::FiberId;
 use crate::hub::{current, park, wake};
@@ -20,8 +20,8 @@ use crate::hub::{current, park, wake};
 /// [`std::thread::scope`] is for threads.
 ///
 /// A cancel or a [`timeout`](crate::timeout()) of the calling fiber is passed on: its children are cancelled, and when they have ended
-/// the unwinding goes on. So it is if `f` unwinds. Children have the deadline of their parent. They stay on its hub and need not be
-/// `Send`. Each costs three small allocations more than [`spawn`](crate::spawn()).
+/// the unwinding goes on. So it is if `f` unwinds. Children have the deadline that their parent had when the scope began. They stay on
+/// its hub and need not be `Send`. Each costs three small allocations more than [`spawn`](crate::spawn()).
 ///
 /// [`task_group`](crate::task_group()) also ends all as soon as one fails.
 ///
@@ -63,7 +63,7 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
     if result.is_err() {
-        scope.children.cancel_all();
+        scope.children.end();
     }
     scope.children.wait();
     match result {
@@ -124,6 +124,10 @@ pub(super) struct Children {
     fibers: RefCell<Vec<FiberId>>,
     any_panicked: Cell<bool>,
     was_passed_on: Cell<bool>,
+    /// All were cancelled for good: what is spawned now is cancelled at once.
+    is_ending: Cell<bool>,
+    /// The parent's when the scope began. Those it has set since then, or that a child has set, are not the scope's.
+    deadline: u64,
 }
 
 /// Fibers noted before those that have ended are looked for.
@@ -131,12 +135,15 @@ const FIBERS_UNPRUNED: usize = 64;
 
 impl Children {
     pub(super) fn new() -> Rc<Self> {
+        let deadline = current::fiber().map_or(NEVER, |fiber| fiber.scope_deadline.get());
         Rc::new(Self {
             waiting: Cell::new(None),
             running: Cell::new(0),
             fibers: RefCell::new(Vec::new()),
             any_panicked: Cell::new(false),
             was_passed_on: Cell::new(false),
+            is_ending: Cell::new(false),
+            deadline,
         })
     }
 
@@ -178,7 +185,10 @@ impl Children {
 
     fn note(&self, fiber: &JoinHandle<()>) {
         let (hub, slot) = (current::hub(), fiber.slot());
-        cancel::inherit_deadline(hub, slot);
+        cancel::inherit_deadline(hub, slot, self.deadline);
+        if self.is_ending.get() {
+            cancel::cancel(hub, slot);
+        }
         let mut fibers = self.fibers.borrow_mut();
         if fibers.len() >= FIBERS_UNPRUNED.max(self.running.get() * 2) {
             fibers.retain(|&id| hub.fiber(id).is_some());
@@ -187,6 +197,12 @@ impl Children {
             index: slot.index,
             serial: slot.serial.get(),
         });
+    }
+
+    /// Cancels all children, and those that are still to come.
+    pub(super) fn end(&self) {
+        self.is_ending.set(true);
+        self.cancel_all();
     }
 
     pub(super) fn cancel_all(&self) {
@@ -201,14 +217,12 @@ impl Children {
         if self.running.get() == 0 {
             return; // maybe on a thread that has no hub
         }
-        cancel::is_calm();
+        let calm = cancel::is_calm();
         let parent = current::running_fiber();
         self.waiting.set(Some(parent));
         while self.running.get() > 0 {
-            let is_due =
-                parent.attention.get() & attention::UNWIND != 0 && parent.shield_depth.get() == 0;
-            if is_due && !self.was_passed_on.replace(true) {
-                self.cancel_all();
+            if cancel::is_due(parent, calm) && !self.was_passed_on.replace(true) {
+                self.end();
             }
             park(parent, Wait::Scope);
         }
@@ -282,7 +296,6 @@ impl<T> Drop for ScopedPacket<T> {
 }
 
 /// Owns the right to a scoped fiber's result. Dropping it leaves the fiber to its scope, which waits for it.
-#[must_use = "the scope waits for the fiber, but only `join` gives its result"]
 pub struct ScopedJoinHandle<'scope, T> {
     fiber: JoinHandle<()>,
     packet: Rc<ScopedPacket<T>>,

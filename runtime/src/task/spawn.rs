@@ -9,7 +9,7 @@ use crate::fiber::FiberSlot;
 use crate::fiber::slot::{NEVER, Wait, attention, flag};
 use crate::fiber::store;
 use crate::hub::Hub;
-use crate::hub::cancel::Unwinding;
+use crate::hub::cancel::{Unwinding, shielded};
 use crate::hub::current;
 
 /// Runs `f` on a new fiber of this thread and returns a handle to its result.
@@ -99,7 +99,8 @@ where
     // SAFETY: this body was set by `spawn_in::<F, T>` right after it put an `F` into the store; a body runs once.
     let closure = unsafe { store::take_closure::<F>(fiber) };
     if fiber.attention.get() & attention::CANCELLED != 0 {
-        store::drop_quietly(closure);
+        // What it owns gets to the end of its destructors, as it would in a fiber that unwinds.
+        shielded(|| store::drop_quietly(closure));
         fail(fiber, JoinError::Cancelled);
     } else {
         match catch_unwind(AssertUnwindSafe(closure)) {
