@@ -206,7 +206,6 @@ fn public_functions_that_park_are_marked() {
         "runtime/src/time.rs",
         "runtime/src/hub",
         "runtime/src/fs",
-        "runtime/src/io",
         "runtime/src/process",
         "runtime/src/signal",
     ] {

@@ -69,4 +69,12 @@ mod documents {
     struct Http;
     #[doc = include_str!("../../docs/guide/concepts.md")]
     struct Concepts;
+    #[doc = include_str!("../../docs/guide/cancellation.md")]
+    struct Cancellation;
+    #[doc = include_str!("../../docs/guide/timeouts.md")]
+    struct Timeouts;
+    #[doc = include_str!("../../docs/guide/sharing.md")]
+    struct Sharing;
+    #[doc = include_str!("../../docs/guide/threads.md")]
+    struct Threads;
 }

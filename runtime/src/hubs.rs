@@ -1,5 +1,6 @@
 //! Several hubs: one thread each, started together and stopped together.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -139,7 +140,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    hubs: Vec<HubHandle>,
+    /// By number, those that have started.
+    hubs: BTreeMap<usize, HubHandle>,
     /// Threads that have not started or not ended yet.
     unended: usize,
     /// The fiber in [`Running::join`].
@@ -160,10 +162,10 @@ impl Running {
         self.shared.stop(grace);
     }
 
-    /// The hubs, to spawn on.
+    /// The hubs, by their numbers, to spawn on.
     #[must_use]
     pub fn hubs(&self) -> Vec<HubHandle> {
-        self.shared.lock().hubs.clone()
+        self.shared.lock().hubs.values().cloned().collect()
     }
 
     /// Waits until all hubs have ended. In a fiber other fibers run meanwhile.
@@ -257,7 +259,7 @@ impl Shared {
     fn stop(&self, grace: Duration) {
         let mut state = self.lock();
         state.stopped = Some(state.stopped.map_or(grace, |earlier| earlier.min(grace)));
-        for hub in &state.hubs {
+        for hub in state.hubs.values() {
             hub.stop(grace);
         }
     }
@@ -279,7 +281,7 @@ where
     };
     let handle = HubHandle::of(hub);
     let mut state = shared.lock();
-    state.hubs.push(handle.clone());
+    state.hubs.insert(number, handle.clone());
     if let Some(grace) = state.stopped {
         handle.stop(grace);
     }
@@ -288,6 +290,12 @@ where
 
     let failure = match catch_unwind(AssertUnwindSafe(|| main(handle))) {
         Ok(Ok(())) => None,
+        // An `accept` that was told of the stop.
+        Ok(Err(error))
+            if error.kind() == io::ErrorKind::ConnectionAborted && hub.is_stopping.get() =>
+        {
+            None
+        }
         Ok(Err(error)) => Some(HubsError::Main { hub: number, error }),
         Err(payload) if cancel::is_cancel(&*payload) => None,
         Err(payload) => {

@@ -188,7 +188,7 @@ impl Hub {
         let refused = match current::role() {
             ThreadRole::Open => None,
             ThreadRole::BlockingPool => Some(
-                "closures given to `unblock` run on a pool thread, where no fiber can be spawned",
+                "what is given to `unblock` or a `ThreadPool` runs on a pool thread, where no fiber can be spawned",
             ),
             ThreadRole::Ending => Some("the thread's locals are being destroyed"),
         };

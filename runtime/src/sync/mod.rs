@@ -18,7 +18,8 @@
 //! - **Fair**: who came first is served first, wherever it runs. What becomes free is handed to the one who waits longest, so
 //!   nobody who comes by later can take it away.
 //! - **Nothing is lost by a cancel or a timeout.** A wait that is broken off took no effect; one that was served returns normally,
-//!   even if the cancel came first. The cancel is then thrown at the next switchpoint.
+//!   even if the cancel came first. The cancel is then thrown at the next switchpoint. A message that was not sent is the sender's,
+//!   and dropped with the call that is unwound; a [`select!`](crate::select!) with [`send`](select::send) leaves it in the sender's `Option`.
 //! - A wait allocates nothing. What is waited for may be dropped on any thread.
 //! - Locks are poisoned by a panic of the fiber that holds them, not by a cancel or a timeout, nor by a sibling's panic. Not noticed
 //!   is a panic that begins while another fiber of the thread waits in a destructor in the middle of its own, and one of a fiber that

@@ -135,7 +135,9 @@ const FIBERS_UNPRUNED: usize = 64;
 
 impl Children {
     pub(super) fn new() -> Rc<Self> {
-        let deadline = current::fiber().map_or(NEVER, |fiber| fiber.scope_deadline.get());
+        // What is shielded has no deadline, and neither have the children that are part of it.
+        let parent = current::fiber().filter(|fiber| fiber.shield_depth.get() == 0);
+        let deadline = parent.map_or(NEVER, |fiber| fiber.scope_deadline.get());
         Rc::new(Self {
             waiting: Cell::new(None),
             running: Cell::new(0),
