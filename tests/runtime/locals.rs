@@ -39,6 +39,22 @@ fiber_local! {
 
 // Gruvi 9.
 #[test]
+fn locals_have_the_shortcuts_of_thread_locals() {
+    kapok::fiber_local! {
+        static COUNT: Cell<u32> = Cell::new(3);
+        static NAMES: RefCell<Vec<&'static str>> = RefCell::new(vec!["first"]);
+    }
+    on_a_hub("shortcuts", || {
+        COUNT.set(COUNT.get() + 1);
+        assert_eq!(COUNT.replace(9), 4);
+        assert_eq!((COUNT.take(), COUNT.get()), (9, 0));
+        NAMES.with_borrow_mut(|names| names.push("second"));
+        let other = kapok::spawn(|| NAMES.with_borrow(Vec::len));
+        assert_eq!((other.join().unwrap(), NAMES.with_borrow(Vec::len)), (1, 2));
+    });
+}
+
+#[test]
 fn each_fiber_has_its_own() {
     on_a_hub("own", || {
         COUNT.with(|count| count.set(10));

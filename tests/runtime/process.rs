@@ -8,7 +8,7 @@ use kapok::process::{Child, Command, CommunicateError, CommunicateLimits, Stdio}
 use kapok::signal::Signal;
 use kapok::spawn;
 
-use crate::support::{Watchdog, on_a_hub};
+use crate::support::{Watchdog, on_a_hub, stop_ignoring_interrupts};
 
 const SHORT: Duration = Duration::from_millis(20);
 const LONG: &str = "1000";
@@ -21,6 +21,7 @@ fn shell(script: &str) -> Command {
 
 /// A child that ends only when it is told to.
 fn sleeper() -> Child {
+    stop_ignoring_interrupts();
     let mut command = Command::new("sleep");
     command.arg(LONG).kill_on_drop(true).spawn().unwrap()
 }

@@ -10,7 +10,7 @@ use kapok::process::{Child, ChildStdout, Command, Stdio};
 use kapok::signal::{Signal, Signals};
 use kapok::{spawn, yield_now};
 
-use crate::support::on_a_hub;
+use crate::support::{on_a_hub, stop_ignoring_interrupts};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -244,6 +244,7 @@ fn the_handler_leaves_a_fibers_stack_alone() {
 
 /// Starts a case of tests/programs/signals.rs, and waits until it says that it is ready.
 fn program(case: &str) -> (Child, BufReader<ChildStdout>) {
+    stop_ignoring_interrupts();
     let mut child = Command::new(env!("CARGO_BIN_EXE_signals"))
         .arg(case)
         .stdout(Stdio::piped())

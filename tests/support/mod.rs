@@ -25,3 +25,19 @@ pub fn crowd() -> u64 {
         100_000
     }
 }
+
+/// Lets children end by SIGINT: a shell's background jobs ignore it, and so would the children of one.
+pub fn stop_ignoring_interrupts() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the call takes two numbers and installs no code.
+        let before = unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+        if before != libc::SIG_IGN {
+            // SAFETY: what was there before is put back.
+            unsafe { libc::signal(libc::SIGINT, before) };
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    });
+}

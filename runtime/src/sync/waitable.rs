@@ -1,6 +1,8 @@
 //! Waiting for some of many things that happen once or stay: handles, events, values.
 
 use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
@@ -25,7 +27,6 @@ impl<T> Sealed for JoinHandle<T> {}
 impl<T> Sealed for ScopedJoinHandle<'_, T> {}
 impl<T> Sealed for GroupHandle<'_, T> {}
 impl<T> Sealed for RemoteJoinHandle<T> {}
-impl<W: Waitable + ?Sized> Sealed for &W {}
 
 /// Something that becomes ready, and can be waited for together with others: by [`wait`], [`as_completed`] and
 /// [`select!`](crate::select!).
@@ -155,20 +156,28 @@ impl<T: Send> Waitable for RemoteJoinHandle<T> {
     }
 }
 
-impl<W: Waitable + ?Sized> Waitable for &W {
-    fn is_ready(&self) -> bool {
-        (**self).is_ready()
-    }
+macro_rules! waitable_by_pointer {
+    ($($pointer:ty),+) => {
+        $(impl<W: Waitable + ?Sized> Sealed for $pointer {}
 
-    unsafe fn enter(&self, place: &Place<()>, ticket: &Ticket, number: u32) -> bool {
-        // SAFETY: the same promise.
-        unsafe { (**self).enter(place, ticket, number) }
-    }
+        impl<W: Waitable + ?Sized> Waitable for $pointer {
+            fn is_ready(&self) -> bool {
+                (**self).is_ready()
+            }
 
-    fn leave(&self, place: &Place<()>) {
-        (**self).leave(place);
-    }
+            unsafe fn enter(&self, place: &Place<()>, ticket: &Ticket, number: u32) -> bool {
+                // SAFETY: the same promise.
+                unsafe { (**self).enter(place, ticket, number) }
+            }
+
+            fn leave(&self, place: &Place<()>) {
+                (**self).leave(place);
+            }
+        })+
+    };
 }
+
+waitable_by_pointer!(&W, Arc<W>, Rc<W>);
 
 /// Waits until at least `count` of the objects are ready, or all if there are fewer. Returns the positions of those that are.
 ///

@@ -1,7 +1,7 @@
 //! Values that each fiber has for itself.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::fiber::FiberSlot;
@@ -44,6 +44,54 @@ impl<T: 'static> FiberLocal<T> {
     }
 }
 
+impl<T> FiberLocal<Cell<T>> {
+    /// A copy of this fiber's value.
+    pub fn get(&'static self) -> T
+    where
+        T: Copy,
+    {
+        self.with(Cell::get)
+    }
+
+    /// Sets this fiber's value.
+    pub fn set(&'static self, value: T) {
+        self.with(|cell| cell.set(value));
+    }
+
+    /// Takes this fiber's value and leaves the default.
+    pub fn take(&'static self) -> T
+    where
+        T: Default,
+    {
+        self.with(Cell::take)
+    }
+
+    /// Sets this fiber's value and returns the one before.
+    pub fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+}
+
+impl<T> FiberLocal<RefCell<T>> {
+    /// Calls `f` with this fiber's value.
+    ///
+    /// # Panics
+    ///
+    /// If the value is borrowed to be changed.
+    pub fn with_borrow<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
+        self.with(|cell| f(&cell.borrow()))
+    }
+
+    /// Calls `f` with this fiber's value, to be changed.
+    ///
+    /// # Panics
+    ///
+    /// If the value is borrowed.
+    pub fn with_borrow_mut<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> R {
+        self.with(|cell| f(&mut cell.borrow_mut()))
+    }
+}
+
 impl<T> std::fmt::Debug for FiberLocal<T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("FiberLocal").finish_non_exhaustive()
@@ -62,8 +110,8 @@ impl<T> std::fmt::Debug for FiberLocal<T> {
 ///     static SERVED: Cell<u32> = Cell::new(0);
 /// }
 ///
-/// SERVED.with(|served| served.set(5));
-/// let other = kapok::spawn(|| SERVED.with(Cell::get));
+/// SERVED.set(5);
+/// let other = kapok::spawn(|| SERVED.get());
 /// assert_eq!(other.join().unwrap(), 0);
 /// assert_eq!(SERVED.with(Cell::get), 5);
 /// ```
