@@ -15,8 +15,58 @@ const CROWD: u64 = 10_000;
 const SLEEPERS: u64 = 100_000;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
+/// A macro: a closure that both fibers call would not be inlined into them, and what is measured here is a wait that is.
+macro_rules! round_trips {
+    ($name:expr, $wait:expr) => {{
+        let start = Instant::now();
+        let first = spawn(move || {
+            let me = current();
+            let second = spawn(move || {
+                for _ in 0..TURNS {
+                    $wait;
+                    me.unpark();
+                }
+            });
+            let other = second.fiber();
+            for _ in 0..TURNS {
+                other.unpark();
+                $wait;
+            }
+            second.join().expect("only parks");
+        });
+        first.join().expect("only parks");
+        report($name, start, TURNS);
+    }};
+}
+
+/// As above.
+macro_rules! ping_pong {
+    ($name:expr, $messages:ident => $receive:expr) => {{
+        let start = Instant::now();
+        let first = spawn(move || {
+            let (ping, pings) = channel::unbounded();
+            let (pong, pongs) = channel::unbounded();
+            let second = spawn(move || {
+                let $messages = &pings;
+                while let Ok(message) = $receive {
+                    pong.send(message).expect("the other fiber listens");
+                }
+            });
+            let $messages = &pongs;
+            for message in 0..TURNS {
+                ping.send(message).expect("the other fiber listens");
+                $receive.expect("the other fiber answers");
+            }
+            drop(ping);
+            second.join().expect("only answers");
+        });
+        first.join().expect("only asks");
+        report($name, start, TURNS);
+    }};
+}
+
 fn main() {
-    yields("kapok yield_now x100 fibers", yield_now);
+    yields("kapok yield_now x100 fibers", || yield_now());
     yields("kapok yield_now x100 fibers three frames deep", || {
         deep(yield_now)
     });
@@ -28,24 +78,19 @@ fn main() {
     spawn_a_crowd("kapok spawn 10k then join three frames deep", |handle| {
         deep(|| handle.join().expect("returns a number"))
     });
-    round_trips("kapok park+unpark round trip", park);
-    round_trips("kapok park+unpark round trip three frames deep", || {
-        deep(park)
-    });
-    ping_pong(
-        "kapok channel ping-pong round trip",
-        channel::Receiver::recv,
-    );
-    ping_pong(
+    round_trips!("kapok park+unpark round trip", park());
+    round_trips!("kapok park+unpark round trip three frames deep", deep(park));
+    ping_pong!("kapok channel ping-pong round trip", messages => messages.recv());
+    ping_pong!(
         "kapok channel ping-pong round trip three frames deep",
-        |messages| deep(|| messages.recv()),
+        messages => deep(|| messages.recv())
     );
     lock("kapok mutex lock+unlock", add_one);
     lock("kapok mutex lock+unlock three frames deep", |mutex| {
         deep(|| add_one(mutex))
     });
     timeouts("kapok timeout around what is ready", || ());
-    timeouts("kapok timeout around a yield", yield_now);
+    timeouts("kapok timeout around a yield", || yield_now());
     timeouts("kapok timeout around a yield three frames deep", || {
         deep(yield_now)
     });
@@ -111,51 +156,6 @@ fn spawn_a_crowd(
         }
     });
     spawner.join().expect("only spawns");
-    report(name, start, TURNS);
-}
-
-fn round_trips(name: &str, wait: impl Fn() + Copy + 'static) {
-    let start = Instant::now();
-    let first = spawn(move || {
-        let me = current();
-        let second = spawn(move || {
-            for _ in 0..TURNS {
-                wait();
-                me.unpark();
-            }
-        });
-        let other = second.fiber();
-        for _ in 0..TURNS {
-            other.unpark();
-            wait();
-        }
-        second.join().expect("only parks");
-    });
-    first.join().expect("only parks");
-    report(name, start, TURNS);
-}
-
-fn ping_pong<R>(name: &str, receive: R)
-where
-    R: Fn(&channel::Receiver<u64>) -> Result<u64, channel::RecvError> + Copy + 'static,
-{
-    let start = Instant::now();
-    let first = spawn(move || {
-        let (ping, pings) = channel::unbounded();
-        let (pong, pongs) = channel::unbounded();
-        let second = spawn(move || {
-            while let Ok(message) = receive(&pings) {
-                pong.send(message).expect("the other fiber listens");
-            }
-        });
-        for message in 0..TURNS {
-            ping.send(message).expect("the other fiber listens");
-            receive(&pongs).expect("the other fiber answers");
-        }
-        drop(ping);
-        second.join().expect("only answers");
-    });
-    first.join().expect("only asks");
     report(name, start, TURNS);
 }
 

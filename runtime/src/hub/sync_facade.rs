@@ -5,7 +5,7 @@ pub(crate) use loom::{
     cell::Cell,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering},
     },
 };
 #[cfg(kapok_loom)]
@@ -15,7 +15,7 @@ pub(crate) use std::{
     cell::Cell,
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering},
     },
     thread::{Thread, current as current_thread, park, park_timeout},
 };

@@ -98,8 +98,9 @@ impl<T> Branch for Recv<'_, T> {
     }
 
     unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
-        let mut state = self.receiver.shared().state.lock();
-        if state.can_receive(ticket) {
+        let shared = self.receiver.shared();
+        let mut state = shared.state.lock();
+        if shared.can_receive(&state, ticket) {
             return false;
         }
         // SAFETY: the list is used under this lock alone, and the caller promises the rest.

@@ -31,6 +31,7 @@
 //!
 //! crossbeam-channel and [`std::sync::mpsc`], whose names these are.
 
+mod batch;
 mod error;
 mod state;
 
@@ -111,7 +112,7 @@ impl<T> Sender<T> {
     /// How many messages lie in the channel.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.state.lock().queue.len()
+        self.shared.len()
     }
 
     /// Whether no message lies in the channel.
@@ -221,7 +222,7 @@ impl<T> Receiver<T> {
     /// How many messages lie in the channel.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.state.lock().queue.len()
+        self.shared.len()
     }
 
     /// Whether no message lies in the channel.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 
+use super::batch::{BATCH_MIN, Batch};
 use super::{RecvTimeoutError, SendTimeoutError, TryRecvError, TrySendError};
 use crate::fiber::slot::Wait;
 use crate::hub;
@@ -15,9 +16,11 @@ pub(in crate::sync) struct Shared<T> {
     /// Messages that may lie in the queue; with 0 a sender waits for a receiver.
     pub(in crate::sync) capacity: usize,
     pub(in crate::sync) state: Lock<State<T>>,
+    /// Messages that are older than those in the queue; of an unbounded channel alone.
+    batch: Batch<T>,
 }
 
-/// If a receiver waits the queue is empty, and if a sender waits it is full.
+/// If a receiver waits the queue is empty, as is the batch, and if a sender waits the queue is full.
 pub(in crate::sync) struct State<T> {
     pub(super) queue: VecDeque<T>,
     /// Each gets a message, or none if the senders are gone.
@@ -29,11 +32,6 @@ pub(in crate::sync) struct State<T> {
 }
 
 impl<T> State<T> {
-    /// Whether receiving needs no waiting, be it that it fails. A sender with the same ticket does not count.
-    pub(in crate::sync) fn can_receive(&self, ticket: &Ticket) -> bool {
-        !self.queue.is_empty() || self.sender_count == 0 || self.senders.has_others(ticket)
-    }
-
     /// Whether sending needs no waiting, be it that it fails. A receiver with the same ticket does not count.
     pub(in crate::sync) fn can_send(&self, capacity: usize, ticket: &Ticket) -> bool {
         self.queue.len() < capacity || self.receiver_count == 0 || self.receivers.has_others(ticket)
@@ -83,13 +81,53 @@ impl<T> Shared<T> {
         Self {
             capacity,
             state: Lock::new(state),
+            batch: Batch::new(),
+        }
+    }
+
+    /// How many messages lie here.
+    pub(super) fn len(&self) -> usize {
+        let state = self.state.lock();
+        state.queue.len() + self.batch.len()
+    }
+
+    /// Whether receiving needs no waiting, be it that it fails. A sender with the same ticket does not count.
+    pub(in crate::sync) fn can_receive(&self, state: &State<T>, ticket: &Ticket) -> bool {
+        !state.queue.is_empty()
+            || self.batch.len() > 0
+            || state.sender_count == 0
+            || state.senders.has_others(ticket)
+    }
+
+    /// The next message, and the sender that may be woken as there is room now. `state` is locked.
+    #[inline(always)]
+    fn take(&self, state: &mut State<T>) -> Option<(T, Option<Waker>)> {
+        if self.capacity == usize::MAX
+            && (self.batch.len() > 0 || state.queue.len() >= BATCH_MIN)
+            && let Some(message) = self.take_batched(state)
+        {
+            return Some((message, None));
+        }
+        state.take()
+    }
+
+    #[inline(never)]
+    fn take_batched(&self, state: &mut State<T>) -> Option<T> {
+        // Another receiver may have taken a batch over since this one looked, or have emptied it.
+        match self.batch.take() {
+            Some(message) => Some(message),
+            None => self.batch.take_over(&mut state.queue),
         }
     }
 
     #[inline(always)]
     pub(super) fn receive(&self, deadline: Deadline) -> Result<T, RecvTimeoutError> {
+        if let Some(message) = self.batch.take() {
+            hub::spend_here();
+            return Ok(message);
+        }
         let mut state = self.state.lock();
-        if let Some((message, waker)) = state.take() {
+        if let Some((message, waker)) = self.take(&mut state) {
             drop(state);
             wake(waker);
             hub::spend_here();
@@ -112,8 +150,11 @@ impl<T> Shared<T> {
 
     #[inline]
     pub(in crate::sync) fn try_receive(&self) -> Result<T, TryRecvError> {
+        if let Some(message) = self.batch.take() {
+            return Ok(message);
+        }
         let mut state = self.state.lock();
-        match state.take() {
+        match self.take(&mut state) {
             Some((message, waker)) => {
                 drop(state);
                 wake(waker);
@@ -187,7 +228,7 @@ impl<T> Shared<T> {
         state.receiver_count -= 1;
         if state.receiver_count == 0 {
             state.senders.grant_all();
-            let unread = mem::take(&mut state.queue);
+            let unread = (self.batch.clear(), mem::take(&mut state.queue));
             drop(state);
             // Their destructors are the user's.
             drop(unread);
@@ -250,6 +291,44 @@ mod tests {
             shared.remove_receiver();
             sender.join().unwrap();
             assert!(shared.state.lock().queue.is_empty());
+        });
+    }
+
+    #[test]
+    fn two_who_receive_without_a_limit_have_each_message_once_and_wait_for_none_in_vain() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(usize::MAX));
+            let receiver = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || *shared.receive(Deadline::Never).unwrap())
+            };
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    (1..=2).for_each(|number| shared.try_send(Arc::new(number)).unwrap())
+                })
+            };
+            let received = *shared.receive(Deadline::Never).unwrap();
+            sender.join().unwrap();
+            assert_eq!(received + receiver.join().unwrap(), 3);
+            assert_eq!(shared.len(), 0);
+        });
+    }
+
+    #[test]
+    fn one_who_receives_without_a_limit_has_messages_in_their_order() {
+        model(|| {
+            let shared = Arc::new(Shared::<Message>::new(usize::MAX));
+            let sender = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    (1..=3).for_each(|number| shared.try_send(Arc::new(number)).unwrap())
+                })
+            };
+            for number in 1..=3 {
+                assert_eq!(*shared.receive(Deadline::Never).unwrap(), number);
+            }
+            sender.join().unwrap();
         });
     }
 
