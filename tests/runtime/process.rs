@@ -43,6 +43,7 @@ fn watched_sleeper(command: &mut Command) -> (Child, BufReader<io::PipeReader>) 
     (child, reader)
 }
 
+// Gruvi 28.
 #[test]
 fn an_exit_code_is_returned() {
     on_a_hub("exit code", || {
@@ -61,6 +62,7 @@ fn a_program_that_is_missing_is_an_error_of_spawn() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn a_child_that_is_ended_by_a_signal_says_by_which() {
     on_a_hub("signals", || {
@@ -74,6 +76,7 @@ fn a_child_that_is_ended_by_a_signal_says_by_which() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn what_is_sent_after_the_end_is_no_error() {
     on_a_hub("after the end", || {
@@ -86,6 +89,7 @@ fn what_is_sent_after_the_end_is_no_error() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn a_wait_gives_up_after_its_timeout_and_can_be_taken_up_again() {
     on_a_hub("wait timeout", || {
@@ -136,6 +140,7 @@ fn a_wait_closes_the_childs_input() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn output_is_what_the_child_wrote_to_both_streams() {
     on_a_hub("output", || {
@@ -155,6 +160,7 @@ fn output_is_what_the_child_wrote_to_both_streams() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn nothing_is_read_from_nor_written_to_null() {
     on_a_hub("null", || {
@@ -183,6 +189,7 @@ fn a_file_is_a_childs_output() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn a_child_has_the_directory_and_the_variables_it_was_given() {
     on_a_hub("environment", || {
@@ -218,6 +225,7 @@ fn a_command_of_stds_is_taken_over() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn descriptors_stand_at_their_numbers_and_no_others_are_inherited() {
     on_a_hub("descriptors", || {
@@ -269,6 +277,7 @@ fn numbers(bytes: usize) -> Vec<u8> {
     (0..bytes as u32 / 4).flat_map(u32::to_le_bytes).collect()
 }
 
+// Gruvi 28.
 #[test]
 fn ten_megabytes_come_through_cat_intact() {
     const BYTES: usize = 10 << 20;
@@ -335,6 +344,7 @@ fn a_child_that_wants_no_input_is_no_error() {
     });
 }
 
+// Gruvi 28.
 #[test]
 fn communicate_gives_up_after_its_timeout_with_what_came_before() {
     on_a_hub("communicate timeout", || {

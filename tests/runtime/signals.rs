@@ -124,6 +124,7 @@ fn two_fibers_share_the_signals_of_one_listener() {
     });
 }
 
+// Gruvi 2.
 #[test]
 fn a_thousand_signals_disturb_nobody_and_coalesce() {
     on_a_hub("a thousand", || {
@@ -256,6 +257,7 @@ fn program(case: &str) -> (Child, BufReader<ChildStdout>) {
     (child, output)
 }
 
+// Gruvi 2.
 #[test]
 fn ctrl_c_is_told_to_the_root_and_the_others_live_on() {
     on_a_hub("ctrl-c", || {
