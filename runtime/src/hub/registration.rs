@@ -294,40 +294,41 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
     }
 }
 
-/// [`Registered::wait`] for several descriptors at once: until the direction of one of them may be tried, or `deadline` has passed.
-pub(crate) fn wait_for_any<'a, S: AsFd + Send + Sync + 'static>(
+/// [`Registered::wait`] for several sources at once, which nobody else can close: until the direction of one of them may be tried, or
+/// `deadline` has passed. Returns whether one may. The caller has just seen that all would block.
+pub(crate) fn wait_for_any(
     hub: &'static Hub,
-    all: impl Iterator<Item = &'a Registered<S>> + Clone,
-    direction: Direction,
+    sources: &[(&'static Source, Direction)],
     wait: Wait,
     deadline: u64,
-) -> io::Result<()> {
-    let mut sources = Vec::new();
-    for registered in all.clone() {
-        sources.push(registered.register(hub)?);
-    }
+) -> io::Result<bool> {
+    let is_any_ready = || {
+        let mut sources = sources.iter();
+        sources.any(|(source, direction)| source.is_ready(*direction))
+    };
     let fiber = current::running_fiber();
     let calm = cancel::is_calm();
     loop {
-        for registered in all.clone() {
-            registered.may_wait(hub, wait)?;
+        if hub.is_expired.get() {
+            return Err(stopped(wait));
         }
-        if sources.iter().any(|source| source.is_ready(direction)) {
-            return Ok(());
+        // A source that was just made hears of what is ready by an event, one that was there may have become ready meanwhile.
+        if is_any_ready() {
+            return Ok(true);
         }
-        for source in &sources {
-            source.add_waiter(direction, fiber);
+        for (source, direction) in sources {
+            source.add_waiter(*direction, fiber);
         }
         let expired = park_until(hub, fiber, wait, deadline);
-        for source in &sources {
-            source.remove_waiter(direction, fiber);
+        for (source, direction) in sources {
+            source.remove_waiter(*direction, fiber);
         }
-        if sources.iter().any(|source| source.is_ready(direction)) {
-            return Ok(());
+        if is_any_ready() {
+            return Ok(true);
         }
         cancel::throw_after_wait(fiber, calm);
         if expired {
-            return Ok(());
+            return Ok(false);
         }
     }
 }

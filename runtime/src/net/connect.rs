@@ -81,8 +81,12 @@ fn race(mut addresses: VecDeque<SocketAddr>, deadline: Option<Instant>) -> io::R
         }
         let is_last = addresses.is_empty() || !has_room;
         let wake_at = if is_last { end } else { next_attempt.min(end) };
-        let sockets = attempts.iter().map(TcpStream::registered);
-        wait_for_any(hub, sockets, Direction::Write, Wait::Connect, wake_at)?;
+        let sources = attempts.iter().map(|stream| {
+            let source = stream.registered().register(hub)?;
+            Ok((source, Direction::Write))
+        });
+        let sources = sources.collect::<io::Result<Vec<_>>>()?;
+        wait_for_any(hub, &sources, Wait::Connect, wake_at)?;
         let mut pending = Vec::new();
         for stream in attempts {
             let source = stream.registered().source(hub);

@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use super::Child;
 use crate::fiber::slot::{NEVER, Wait};
-use crate::hub::cancel;
+use crate::hub::Hub;
 use crate::hub::current;
-use crate::hub::registration::Registered;
-use crate::hub::sources::{Direction, Source};
-use crate::hub::{Hub, park_until};
+use crate::hub::registration::{Registered, wait_for_any};
+use crate::hub::sources::Direction;
 
 /// What is read at a time: what a pipe holds on Linux.
 const READ_BYTES: usize = 64 * 1024;
@@ -245,17 +244,20 @@ impl Exchange<'_> {
     }
 
     fn wait(&self, hub: &'static Hub, child: &Child, deadline: u64) -> io::Result<()> {
-        let mut waited: [Option<(&'static Source, Direction)>; 3] = [None; 3];
+        let mut sources = Vec::with_capacity(3);
         if let Some(pipe) = &child.stdin {
-            waited[0] = Some((pipe.registered().register(hub)?, Direction::Write));
+            sources.push((pipe.registered().register(hub)?, Direction::Write));
         }
         if let Some(pipe) = child.stdout.as_ref().filter(|_| self.stdout.is_open) {
-            waited[1] = Some((pipe.registered().register(hub)?, Direction::Read));
+            sources.push((pipe.registered().register(hub)?, Direction::Read));
         }
         if let Some(pipe) = child.stderr.as_ref().filter(|_| self.stderr.is_open) {
-            waited[2] = Some((pipe.registered().register(hub)?, Direction::Read));
+            sources.push((pipe.registered().register(hub)?, Direction::Read));
         }
-        wait_for_any(hub, waited, deadline)
+        match wait_for_any(hub, &sources, Wait::Child, deadline)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }
 
@@ -314,43 +316,6 @@ fn attempt<E: AsFd + Send + Sync + 'static, T>(
                 return None;
             }
             result => return Some(result),
-        }
-    }
-}
-
-/// Waits until one of the sources may be tried again. The caller has just seen that all would block.
-fn wait_for_any(
-    hub: &'static Hub,
-    waited: [Option<(&'static Source, Direction)>; 3],
-    deadline: u64,
-) -> io::Result<()> {
-    let waited = || waited.iter().flatten();
-    let fiber = current::running_fiber();
-    let calm = cancel::is_calm();
-    loop {
-        // A source that was just made hears of what is ready by an event, one that was there may have become ready meanwhile.
-        if waited().any(|(source, direction)| source.is_ready(*direction)) {
-            return Ok(());
-        }
-        if hub.is_expired.get() {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the hub has stopped",
-            ));
-        }
-        for (source, direction) in waited() {
-            source.add_waiter(*direction, fiber);
-        }
-        let expired = park_until(hub, fiber, Wait::Child, deadline);
-        for (source, direction) in waited() {
-            source.remove_waiter(*direction, fiber);
-        }
-        if waited().any(|(source, direction)| source.is_ready(*direction)) {
-            return Ok(());
-        }
-        cancel::throw_after_wait(fiber, calm);
-        if expired {
-            return Err(io::ErrorKind::TimedOut.into());
         }
     }
 }
