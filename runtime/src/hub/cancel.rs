@@ -94,7 +94,9 @@ pub(crate) fn is_calm() -> bool {
     };
     let calm = !std::thread::panicking();
     let unwinds = !calm && unwinds_itself(fiber);
-    fiber.unwinds.set(unwinds);
+    if unwinds != fiber.unwinds.get() {
+        note_unwinding(current::hub(), fiber, unwinds);
+    }
     if !calm {
         refuse_panic_hook();
     }
@@ -103,10 +105,19 @@ pub(crate) fn is_calm() -> bool {
 
 /// Whether the running fiber unwinds, given that somebody on this thread does.
 ///
-/// If nobody did when it was resumed it is this fiber, since no other ran meanwhile. If somebody did, it is known of this fiber
-/// from its last wait. Not noticed is a fiber that begins to unwind while a sibling waits in the middle of its own unwinding.
+/// If no other waits in the middle of its unwinding it is this one. If one does, it is known of this fiber from its last wait. Not
+/// noticed is a fiber that begins to unwind while a sibling waits so.
 fn unwinds_itself(fiber: &FiberSlot) -> bool {
-    fiber.unwinds.get() || !current::hub().resumed_panicking.get()
+    fiber.unwinds.get() || current::hub().unwinding.get() == 0
+}
+
+/// The fiber is about to wait, or has ended.
+#[cold]
+pub(crate) fn note_unwinding(hub: &Hub, fiber: &FiberSlot, unwinds: bool) {
+    fiber.unwinds.set(unwinds);
+    let others = hub.unwinding.get();
+    hub.unwinding
+        .set(if unwinds { others + 1 } else { others - 1 });
 }
 
 /// Whether the code that asks is being dropped by a panic of its own fiber: not by a cancel or a timeout, and not while another
@@ -166,6 +177,7 @@ pub(crate) fn is_due(fiber: &'static FiberSlot, calm: bool) -> bool {
 fn throw(fiber: &'static FiberSlot) -> ! {
     if fiber.has(flag::THROWN) {
         // It swallowed one before and may go on doing so for ever: let the others run, who might give up on it.
+        is_calm();
         current::hub().enqueue(fiber);
         switch_out(fiber);
     }

@@ -124,8 +124,8 @@ pub(crate) struct Hub {
     pub(crate) root_awaits_stop: Cell<bool>,
     /// A fiber was not unwound out of its wait because the thread was unwinding.
     pub(crate) has_deferred: Cell<bool>,
-    /// When the running fiber was resumed the thread was unwinding already.
-    pub(crate) resumed_panicking: Cell<bool>,
+    /// Fibers that wait in the middle of their own unwinding.
+    pub(crate) unwinding: Cell<usize>,
 }
 
 impl Hub {
@@ -163,7 +163,7 @@ impl Hub {
             root_awaits_drained: Cell::new(false),
             root_awaits_stop: Cell::new(false),
             has_deferred: Cell::new(false),
-            resumed_panicking: Cell::new(false),
+            unwinding: Cell::new(0),
         }))
     }
 
@@ -220,7 +220,7 @@ impl Hub {
         root.shield_depth.set(0);
         root.unparked.set(false);
         root.unwinds.set(false);
-        hub.resumed_panicking.set(false);
+        hub.unwinding.set(0);
         hub.root.set(Some(root));
         current::enter(hub, root);
         waker::take_over_thread(root);
@@ -314,7 +314,6 @@ impl Hub {
             if std::ptr::eq(fiber, root) {
                 current::set_fiber(root);
                 self.budget.set(OPERATION_BUDGET);
-                self.resumed_panicking.set(std::thread::panicking());
                 end::watch_again();
                 return;
             }
@@ -334,7 +333,6 @@ impl Hub {
         };
         current::set_fiber(fiber);
         self.budget.set(OPERATION_BUDGET);
-        self.resumed_panicking.set(std::thread::panicking());
         if worker.resume() == Signal::Done {
             self.finish(fiber, worker);
         }
@@ -347,6 +345,9 @@ impl Hub {
         fiber.yielder.set(None);
         self.stacks.class(fiber.stack_class.get()).give_back(worker);
         self.timers.disarm(fiber);
+        if fiber.unwinds.get() {
+            cancel::note_unwinding(self, fiber, false);
+        }
         fiber
             .flags
             .set(fiber.flags.get() & (flag::HANDLE | flag::VALUE) | flag::DONE);

@@ -77,7 +77,6 @@ where
     fiber.wait.set(Wait::Nothing);
     fiber.stack_class.set(stack_class);
     fiber.unparked.set(false);
-    fiber.unwinds.set(false);
     fiber.deadline.set(NEVER);
     fiber.scope_deadline.set(NEVER);
     fiber.guard_depth.set(0);
