@@ -3,15 +3,19 @@
 //! Each figure stands a second time ` three frames deep`: the parking call is made below three functions that are not inlined,
 //! as in real programs, where returning through frames that were entered before a switch costs mispredicted returns.
 
+use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use kapok_runtime::sync::{Mutex, channel};
-use kapok_runtime::{Builder, current, park, sleep, spawn, timeout, yield_now};
+use kapok_runtime::{Builder, block_on, current, future, park, sleep, spawn, timeout, yield_now};
 
 const TURNS: u64 = 5_000_000;
 const YIELDERS: u64 = 100;
 const CROWD: u64 = 10_000;
+const TIMERS: u64 = 1_000_000;
 const SLEEPERS: u64 = 100_000;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -94,6 +98,7 @@ fn main() {
     timeouts("kapok timeout around a yield three frames deep", || {
         deep(yield_now)
     });
+    timers();
     cancelled_sleepers();
 }
 
@@ -188,6 +193,33 @@ fn timeouts(name: &str, operation: impl Fn() + Copy + 'static) {
     report(name, start, TURNS);
 }
 
+/// Timers that wake no fiber of their own are all set before the first is taken back. A fiber needs one alone, so these are a
+/// future's. The first batch does not count.
+fn timers() {
+    set_and_drop_timers();
+    let start = Instant::now();
+    set_and_drop_timers();
+    report("kapok 1M timers set, then taken back", start, TIMERS);
+}
+
+fn set_and_drop_timers() {
+    block_on(async {
+        let mut timers: Vec<_> = (0..TIMERS)
+            .map(|number| future::sleep(distant(number)))
+            .collect();
+        for timer in &mut timers {
+            let is_set =
+                poll_fn(|context| Poll::Ready(Pin::new(&mut *timer).poll(context).is_pending()));
+            assert!(is_set.await, "an hour has not passed");
+        }
+    });
+}
+
+/// In an hour, each at another moment, as in a real program.
+fn distant(number: u64) -> Duration {
+    HOUR + Duration::from_micros(number * 7919 % 1_000_003)
+}
+
 /// The first batch, which has to be given its memory by the kernel, does not count.
 fn cancelled_sleepers() {
     spawn_and_cancel_sleepers();
@@ -203,8 +235,7 @@ fn cancelled_sleepers() {
 fn spawn_and_cancel_sleepers() {
     let fibers: Vec<_> = (0..SLEEPERS)
         .map(|number| {
-            // All different, as in a real program.
-            let time = HOUR + Duration::from_micros(number * 7919 % 1_000_003);
+            let time = distant(number);
             Builder::new()
                 .stack_size(64 * 1024)
                 .spawn(move || sleep(time))

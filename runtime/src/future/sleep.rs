@@ -12,7 +12,7 @@ use crate::task::wake_tasks_on_a_fiber;
 /// A future that is ready when `duration` has passed. The time begins now, not with the first poll.
 ///
 /// Code on fibers calls [`kapok::sleep`](crate::sleep()) instead, which costs no allocation. While this one is pending it is a timer
-/// of the hub on which it was first polled, and costs two small allocations. It may move to other threads, and dropping it
+/// of the hub on which it was first polled, and costs a small allocation. It may move to other threads, and dropping it
 /// anywhere ends the timer.
 ///
 /// # Examples

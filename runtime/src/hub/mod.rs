@@ -29,6 +29,7 @@
 pub(crate) mod cancel;
 pub(crate) mod clock;
 pub(crate) mod current;
+mod deadline_heap;
 pub(crate) mod drain;
 pub(crate) mod end;
 pub(crate) mod inbox;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Hub;
 use super::inbox::{Coalesce, Inbox, Sent};
 use super::poller::Notify;
-use super::task_timers::TimerKey;
+use super::task_timers::SharedTimer;
 use crate::fiber::store;
 use crate::hub::cancel;
 
@@ -59,7 +59,7 @@ pub(crate) enum Message {
     /// A descriptor was closed on another thread: whoever waits for it here is to look at it again.
     Interrupt { index: u32, generation: u32 },
     /// A timer of a task was dropped on another thread.
-    DropTimer(TimerKey),
+    DropTimer(Arc<SharedTimer>),
     /// Begins to stop: listeners accept no more, and the root has this long to return.
     Stop { grace: Duration },
 }
@@ -184,7 +184,7 @@ impl Hub {
                 descriptor,
             } => self.release_source(index, generation, &*descriptor),
             Message::Interrupt { index, generation } => self.interrupt_source(index, generation),
-            Message::DropTimer(key) => self.timers.tasks.remove(key),
+            Message::DropTimer(timer) => self.timers.tasks.remove(&timer),
             Message::Stop { grace } => {
                 let deadline = self.clock.deadline_after(grace);
                 if !self.is_stopping.get() || deadline < self.stop_deadline.get() {

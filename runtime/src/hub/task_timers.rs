@@ -6,13 +6,14 @@
 //! tasks are (see `tasks`). So dropping a timer on the loop runs nobody's code.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
 use super::Hub;
+use super::deadline_heap::{DeadlineHeap, Placed};
 use super::remote::{Message, Remote};
 use super::tasks::Serve;
 use crate::fiber::slot::NEVER;
@@ -20,20 +21,19 @@ use crate::hub::current;
 
 /// All timers of a hub's tasks.
 pub(crate) struct TaskTimers {
-    by_deadline: RefCell<BTreeMap<TimerKey, Arc<Shared>>>,
+    heap: RefCell<DeadlineHeap<Arc<SharedTimer>>>,
     /// The first deadline; [`NEVER`] if there is none.
     earliest: Cell<u64>,
-    next_number: Cell<u64>,
 }
 
-/// Sorts by deadline. The number makes it unique on its hub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct TimerKey {
-    deadline: u64,
-    number: u64,
+/// What the hub and the future know of a timer.
+pub(crate) struct SharedTimer {
+    state: Mutex<State>,
+    /// Where the hub has it, for the hub's own thread alone; [`NOWHERE`] once it was taken out.
+    position: AtomicU32,
+    remote: &'static Remote,
+    epoch: u64,
 }
-
-struct Shared(Mutex<State>);
 
 struct State {
     waker: Option<Waker>,
@@ -41,12 +41,19 @@ struct State {
     is_over: bool,
 }
 
+const NOWHERE: u32 = u32::MAX;
+
+impl Placed for Arc<SharedTimer> {
+    fn place(&self, position: u32) {
+        self.position.store(position, Ordering::Relaxed);
+    }
+}
+
 impl Default for TaskTimers {
     fn default() -> Self {
         Self {
-            by_deadline: RefCell::default(),
+            heap: RefCell::default(),
             earliest: Cell::new(NEVER),
-            next_number: Cell::new(0),
         }
     }
 }
@@ -57,37 +64,33 @@ impl TaskTimers {
         self.earliest.get()
     }
 
-    fn insert(&self, deadline: u64, timer: Arc<Shared>) -> TimerKey {
-        let number = self.next_number.get();
-        self.next_number.set(number + 1);
-        let key = TimerKey { deadline, number };
-        self.by_deadline.borrow_mut().insert(key, timer);
+    fn insert(&self, deadline: u64, timer: Arc<SharedTimer>) {
+        self.heap.borrow_mut().insert(deadline, timer);
         self.earliest.set(self.earliest.get().min(deadline));
-        key
     }
 
     /// The future is gone, and has taken its waker with it.
-    pub(super) fn remove(&self, key: TimerKey) {
-        let mut timers = self.by_deadline.borrow_mut();
-        timers.remove(&key);
-        self.earliest.set(first_of(&timers));
+    pub(super) fn remove(&self, timer: &SharedTimer) {
+        let position = timer.position.swap(NOWHERE, Ordering::Relaxed);
+        if position != NOWHERE {
+            let mut heap = self.heap.borrow_mut();
+            heap.remove(position);
+            self.earliest.set(heap.earliest().unwrap_or(NEVER));
+        }
     }
 
     /// Takes out a timer that is due at `now`. Its waker is to be called, if there is one.
     #[inline]
-    fn pop_due(&self, now: u64) -> Option<Arc<Shared>> {
+    fn pop_due(&self, now: u64) -> Option<Arc<SharedTimer>> {
         if self.earliest.get() > now {
             return None;
         }
-        let mut timers = self.by_deadline.borrow_mut();
-        let first = timers.pop_first();
-        self.earliest.set(first_of(&timers));
-        first.map(|(_, timer)| timer)
+        let mut heap = self.heap.borrow_mut();
+        let timer = heap.pop_due(now)?;
+        self.earliest.set(heap.earliest().unwrap_or(NEVER));
+        timer.position.store(NOWHERE, Ordering::Relaxed);
+        Some(timer)
     }
-}
-
-fn first_of(timers: &BTreeMap<TimerKey, Arc<Shared>>) -> u64 {
-    timers.keys().next().map_or(NEVER, |key| key.deadline)
 }
 
 impl Hub {
@@ -107,7 +110,7 @@ impl Hub {
     }
 }
 
-impl Shared {
+impl SharedTimer {
     fn end(&self) -> Option<Waker> {
         let mut state = self.lock();
         state.is_over = true;
@@ -116,40 +119,35 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // No user code runs under the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A timer, as the future that waits for it holds it.
-pub(crate) struct TaskTimer {
-    shared: Arc<Shared>,
-    remote: &'static Remote,
-    epoch: u64,
-    key: TimerKey,
-}
+pub(crate) struct TaskTimer(Arc<SharedTimer>);
 
 impl TaskTimer {
     /// Has the hub call `waker` at `deadline`, unless the timer is dropped before.
     pub(crate) fn start(hub: &Hub, deadline: Instant, waker: Waker, serve: Serve) -> Self {
         hub.tasks.serve_by(serve);
-        let shared = Arc::new(Shared(Mutex::new(State {
-            waker: Some(waker),
-            is_over: false,
-        })));
-        // One nanosecond before the end of the clock is as good as never, and is a deadline.
-        let deadline = hub.clock.nanoseconds(deadline).min(NEVER - 1);
-        let key = hub.timers.tasks.insert(deadline, Arc::clone(&shared));
-        Self {
-            shared,
+        let shared = Arc::new(SharedTimer {
+            state: Mutex::new(State {
+                waker: Some(waker),
+                is_over: false,
+            }),
+            position: AtomicU32::new(NOWHERE),
             remote: hub.remote,
             epoch: hub.epoch.get(),
-            key,
-        }
+        });
+        // One nanosecond before the end of the clock is as good as never, and is a deadline.
+        let deadline = hub.clock.nanoseconds(deadline).min(NEVER - 1);
+        hub.timers.tasks.insert(deadline, Arc::clone(&shared));
+        Self(shared)
     }
 
     /// Has `waker` called in the place of the last one. Returns whether it will be: not if the timer has fired or its hub ended.
     pub(crate) fn wake_instead(&self, waker: &Waker) -> bool {
-        let state = self.shared.lock();
+        let state = self.0.lock();
         let is_over = state.is_over;
         let is_known = (state.waker.as_ref()).is_some_and(|known| known.will_wake(waker));
         drop(state);
@@ -158,7 +156,7 @@ impl TaskTimer {
         }
         // Cloned and dropped without the lock, as both are the user's code.
         let waker = waker.clone();
-        let mut state = self.shared.lock();
+        let mut state = self.0.lock();
         let is_over = state.is_over;
         let last = match is_over {
             true => Some(waker),
@@ -172,18 +170,17 @@ impl TaskTimer {
 
 impl Drop for TaskTimer {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let SharedTimer { remote, epoch, .. } = *self.0;
+        let mut state = self.0.lock();
         let (waker, was_over) = (state.waker.take(), state.is_over);
         drop(state);
         if !was_over {
             match current::existing_hub() {
-                Some(hub)
-                    if std::ptr::eq(hub.remote, self.remote) && hub.epoch.get() == self.epoch =>
-                {
-                    hub.timers.tasks.remove(self.key);
+                Some(hub) if std::ptr::eq(hub.remote, remote) && hub.epoch.get() == epoch => {
+                    hub.timers.tasks.remove(&self.0);
                 }
                 // A hub that is gone has let go of it.
-                _ => drop(self.remote.send(self.epoch, Message::DropTimer(self.key))),
+                _ => drop(remote.send(epoch, Message::DropTimer(Arc::clone(&self.0)))),
             }
         }
         drop(waker);
@@ -192,6 +189,9 @@ impl Drop for TaskTimer {
 
 impl fmt::Debug for TaskTimer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.key.fmt(formatter)
+        let state = self.0.lock();
+        (formatter.debug_struct("TaskTimer"))
+            .field("is_over", &state.is_over)
+            .finish_non_exhaustive()
     }
 }
