@@ -2,7 +2,7 @@
 
 /// Waits for the first of several things, and runs what belongs to it.
 ///
-/// Each branch reads `pattern = branch => expression`, where the branch is one of
+/// Each branch reads `pattern = branch => expression`, with a comma after it that a block may go without. The branch is one of
 /// - `recv(&receiver)`: a message, as `Result<T, RecvError>`;
 /// - `send(&sender, &mut message)`: takes the message out of an `Option` and sends it; `Result<(), SendError<T>>`;
 /// - `ready(&object)`: a [`Waitable`](crate::sync::Waitable) is ready: a join handle's fiber has ended, an event is set;
@@ -92,6 +92,13 @@ macro_rules! __select {
             ::core::option::Option::None => $otherwise,
         }
     }};
+    // After a block the comma may be left out, as in a `match`.
+    ([$($arms:tt)*] $pattern:pat = $branch:expr => $then:block, $($rest:tt)*) => {
+        $crate::__select!([$($arms)* ($pattern, $branch, $then)] $($rest)*)
+    };
+    ([$($arms:tt)*] $pattern:pat = $branch:expr => $then:block $($rest:tt)*) => {
+        $crate::__select!([$($arms)* ($pattern, $branch, $then)] $($rest)*)
+    };
     ([$($arms:tt)*] $pattern:pat = $branch:expr => $then:expr $(, $($rest:tt)*)?) => {
         $crate::__select!([$($arms)* ($pattern, $branch, $then)] $($($rest)*)?)
     };

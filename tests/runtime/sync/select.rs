@@ -101,6 +101,33 @@ fn the_first_that_is_ready_is_taken_and_else_if_none_is() {
 }
 
 #[test]
+fn after_a_block_the_comma_may_be_left_out() {
+    on_a_hub("commas", || {
+        let (sender, receiver) = bounded(1);
+        let stop = Event::new();
+        let choose = || {
+            select! {
+                () = ready(&stop) => { 's' }
+                message = recv(&receiver) => {
+                    message.unwrap()
+                }
+                else => { 'e' }
+            }
+        };
+        assert_eq!(choose(), 'e');
+        sender.send('m').unwrap();
+        assert_eq!(choose(), 'm');
+        stop.set();
+        assert_eq!(choose(), 's');
+        let last = select! {
+            () = ready(&stop) => 1,
+            () = after(SHORT) => { 2 }
+        };
+        assert_eq!(last, 1);
+    });
+}
+
+#[test]
 fn a_branch_that_is_none_is_never_ready() {
     on_a_hub("options", || {
         let (sender, receiver) = unbounded();
