@@ -3,13 +3,14 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use kapok::{Builder, drain, park, spawn, yield_now};
+use kapok::{Builder, drain, park, sleep, spawn, yield_now};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("wide_frame") => wide_frame(),
         Some("own_handler") => own_handler(),
         Some("until_refused") => until_refused(),
+        Some("bursts") => bursts(),
         other => panic!("no case {other:?}"),
     }
 }
@@ -79,4 +80,46 @@ fn until_refused() {
     drain(Duration::from_millis(1)).unwrap();
     println!("drained");
     println!("again {}", spawn(|| 7).join().unwrap());
+}
+
+/// Fibers that come and go in waves: their stacks wait for the next wave, but not for long.
+fn bursts() {
+    let before = resident_kibibytes();
+    let first = burst();
+    let after_first = resident_kibibytes();
+    assert!(
+        after_first - before > (first - before) / 2,
+        "{before}, {first}, then {after_first}"
+    );
+    let second = burst();
+    assert!(
+        second - before < (first - before) * 3 / 2,
+        "{before}, {first}, then {second}"
+    );
+    println!("warm");
+    while resident_kibibytes() - before > (first - before) / 2 {
+        sleep(Duration::from_millis(20));
+    }
+    println!("given back");
+}
+
+/// Returns how much memory is resident while all are there.
+fn burst() -> u64 {
+    let fibers: Vec<_> = (0..10_000).map(|_| spawn(park)).collect();
+    yield_now();
+    let resident = resident_kibibytes();
+    for fiber in &fibers {
+        fiber.fiber().unpark();
+    }
+    for fiber in fibers {
+        fiber.join().unwrap();
+    }
+    resident
+}
+
+fn resident_kibibytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.unwrap().parse().unwrap()
 }

@@ -489,3 +489,10 @@ fn stacks_guarded_by_mprotect_come_to_an_end_by_an_error() {
     assert!(end.stdout.contains("vm.max_map_count"), "{}", end.stdout);
     assert!(end.stdout.ends_with("drained\nagain 7\n"), "{}", end.stdout);
 }
+
+#[test]
+fn the_stacks_of_a_burst_serve_the_next_and_are_given_back_after_a_second() {
+    let end = stacks("bursts", &[]);
+    assert!(end.is_success, "{}", end.stderr);
+    assert_eq!(end.stdout, "warm\ngiven back\n");
+}

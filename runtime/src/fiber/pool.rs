@@ -3,6 +3,8 @@
 //! A fiber gets its stack when it first runs, so that a fiber which runs to its end at once finds the stack that its
 //! predecessor just warmed. So that this cannot fail in the hub's loop, `spawn` **reserves**: there are never more live fibers
 //! of a size than stacks.
+//!
+//! Stacks are warm as long as fibers come and go. After a burst the hub gives most of them back, a second later.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -10,8 +12,9 @@ use std::io;
 use super::stack::{StackMemory, StackSlab, discard};
 use super::worker::Worker;
 
-/// Free workers kept warm. Beyond it the oldest are given back in batches.
+/// Free workers kept warm for good. Beyond it their stacks are given back in batches.
 const WARM_MAX: usize = 1024;
+/// Takes some 200 us.
 const TRIM_BATCH: usize = 256;
 const FIRST_SLAB: usize = 16;
 
@@ -68,17 +71,33 @@ impl StackClass {
         }
     }
 
-    /// Takes the worker of a fiber that is done. Called by the hub's loop.
+    /// Takes the worker of a fiber that is done. Returns whether more are warm now than are kept for good, so that the hub
+    /// [trims](Self::trim) soon. Called by the hub's loop.
     #[inline(always)]
-    pub(crate) fn give_back(&self, worker: &'static Worker) {
+    pub(crate) fn give_back(&self, worker: &'static Worker) -> bool {
         self.live.set(self.live.get() - 1);
         let mut warm = self.warm.borrow_mut();
         warm.push(worker);
-        if warm.len() > WARM_MAX {
-            let oldest: Vec<_> = warm.drain(..TRIM_BATCH).collect();
-            drop(warm);
-            self.cool(oldest);
-        }
+        warm.len() > WARM_MAX
+    }
+
+    /// Gives one batch of stacks back to the system, if more are warm than are kept. Returns whether there are more batches.
+    pub(crate) fn trim(&self) -> bool {
+        let mut warm = self.warm.borrow_mut();
+        let Some(excess) = warm
+            .len()
+            .checked_sub(WARM_MAX)
+            .filter(|excess| *excess > 0)
+        else {
+            return false;
+        };
+        // Not the very oldest, which would move all the others: the warmest stay.
+        let last = excess.max(TRIM_BATCH);
+        let batch: Vec<_> = warm.drain(last - TRIM_BATCH..last).collect();
+        let has_more = warm.len() > WARM_MAX;
+        drop(warm);
+        self.cool(batch);
+        has_more
     }
 
     /// Gives all slabs to other hubs, if no fiber uses them. Called on an ordinary stack.
@@ -179,6 +198,14 @@ impl StackPool {
             others.len() - 1
         });
         Ok(position as u8 + 1)
+    }
+
+    /// Gives one batch of each class's warm stacks back to the system. Returns whether there are more.
+    pub(crate) fn trim(&self) -> bool {
+        let others = self.others.borrow();
+        others.iter().fold(self.default.trim(), |has_more, class| {
+            class.trim() || has_more
+        })
     }
 
     /// Gives all slabs to other hubs. Called when no fiber is left.

@@ -5,17 +5,28 @@
 //! waits for now. So a read with a timeout that returns in time costs no heap operation at all, and a fiber that reads in a
 //! loop moves its timer once a timeout, not once a read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::deadline_heap::{DeadlineHeap, Placed};
 use super::task_timers::TaskTimers;
 use crate::fiber::FiberSlot;
 use crate::fiber::slot::NEVER;
 
-#[derive(Default)]
 pub(crate) struct Timers {
     fibers: RefCell<DeadlineHeap<&'static FiberSlot>>,
     pub(super) tasks: TaskTimers,
+    /// When the hub looks at its warm stacks; [`NEVER`] if there are few.
+    pub(super) trim: Cell<u64>,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self {
+            fibers: RefCell::default(),
+            tasks: TaskTimers::default(),
+            trim: Cell::new(NEVER),
+        }
+    }
 }
 
 impl Placed for &'static FiberSlot {
@@ -59,15 +70,15 @@ impl Timers {
     #[inline]
     pub(crate) fn earliest(&self) -> Option<u64> {
         let fibers = self.fibers.borrow().earliest();
-        match self.tasks.earliest() {
+        match self.tasks.earliest().min(self.trim.get()) {
             NEVER => fibers,
-            tasks => Some(fibers.map_or(tasks, |fibers| fibers.min(tasks))),
+            others => Some(fibers.map_or(others, |fibers| fibers.min(others))),
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.fibers.borrow().is_empty() && self.tasks.earliest() == NEVER
+        self.fibers.borrow().is_empty() && self.tasks.earliest().min(self.trim.get()) == NEVER
     }
 }
 
