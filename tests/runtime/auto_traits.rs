@@ -80,6 +80,6 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(kapok::future::Async<TcpStream>, true, false);
     crosses!(kapok::future::Sleep, true, true);
     crosses!(kapok::Running, true, true);
-    crosses!(kapok::JoinError, true, false);
+    crosses!(kapok::JoinError, true, true);
     crosses!(kapok::DrainError, true, true);
 }

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// Why a fiber left no result.
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// It was cancelled.
@@ -11,10 +13,19 @@ pub enum JoinError {
     /// Its hub ended before it did or began, or had no memory for its stack.
     HubEnded,
     /// It panicked, with this payload.
-    Panicked(Box<dyn Any + Send>),
+    Panicked(CaughtPanic),
 }
 
 impl JoinError {
+    pub(crate) fn of_panic(payload: Box<dyn Any + Send>) -> Self {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned());
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        let payload = Mutex::new(payload);
+        Self::Panicked(CaughtPanic(Box::new(Caught { message, payload })))
+    }
+
     /// Whether the fiber was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
@@ -48,46 +59,56 @@ impl JoinError {
     /// The error itself, if the fiber did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self {
-            Self::Panicked(payload) => Ok(payload),
+            Self::Panicked(panic) => Ok(panic.into_payload()),
             other => Err(other),
         }
-    }
-
-    fn message(&self) -> Option<&str> {
-        let Self::Panicked(payload) = self else {
-            return None;
-        };
-        payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self, self.message()) {
-            (Self::Cancelled, _) => formatter.write_str("the fiber was cancelled"),
-            (Self::HubEnded, _) => formatter.write_str("the fiber's hub ended before it"),
-            (Self::Panicked(_), Some(message)) => {
-                write!(formatter, "the fiber panicked: {message}")
-            }
-            (Self::Panicked(_), None) => formatter.write_str("the fiber panicked"),
-        }
-    }
-}
-
-impl fmt::Debug for JoinError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cancelled => formatter.write_str("Cancelled"),
-            Self::HubEnded => formatter.write_str("HubEnded"),
-            Self::Panicked(_) => formatter
-                .debug_tuple("Panicked")
-                .field(&self.message())
-                .finish(),
+            Self::Cancelled => formatter.write_str("the fiber was cancelled"),
+            Self::HubEnded => formatter.write_str("the fiber's hub ended before it"),
+            Self::Panicked(panic) => match panic.message() {
+                Some(message) => write!(formatter, "the fiber panicked: {message}"),
+                None => formatter.write_str("the fiber panicked"),
+            },
         }
     }
 }
 
 impl std::error::Error for JoinError {}
+
+/// A panic that was caught: its payload and, if that was a text as it is with `panic!`, the text.
+pub struct CaughtPanic(Box<Caught>);
+
+struct Caught {
+    message: Option<String>,
+    /// Locked by nobody: it makes the whole `Sync`, which a payload need not be.
+    payload: Mutex<Box<dyn Any + Send>>,
+}
+
+impl CaughtPanic {
+    /// The text of the panic, if it had one.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// The payload, for [`std::panic::resume_unwind`].
+    #[must_use]
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        let payload = self.0.payload.into_inner();
+        payload.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CaughtPanic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("CaughtPanic")
+            .field(&self.message())
+            .finish()
+    }
+}

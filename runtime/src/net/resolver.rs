@@ -84,7 +84,7 @@ impl Resolver {
         drop(asked);
         match answer {
             Some(Ok(answer)) => answer,
-            Some(Err(JoinError::Panicked(payload))) => resume_unwind(payload),
+            Some(Err(JoinError::Panicked(panic))) => resume_unwind(panic.into_payload()),
             Some(Err(other)) => {
                 unreachable!("a look-up returns or panics, it ends not with {other}")
             }
@@ -119,7 +119,7 @@ impl Resolver {
             drop(queue);
             let look_up = || (self.look_up)(&question.host, question.port);
             let answer = catch_unwind(AssertUnwindSafe(look_up));
-            (question.answer).complete(answer.map_err(JoinError::Panicked));
+            (question.answer).complete(answer.map_err(JoinError::of_panic));
         }
     }
 

@@ -193,7 +193,7 @@ impl<T> Unrun<T> {
         let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
             match payload.downcast::<Unwinding>() {
                 Ok(_) => JoinError::Cancelled,
-                Err(payload) => JoinError::Panicked(payload),
+                Err(payload) => JoinError::of_panic(payload),
             }
         });
         shared.lock().finish(result);

@@ -13,7 +13,7 @@ mod spawn;
 mod threads;
 mod unblock;
 
-pub use crate::fiber::error::JoinError;
+pub use crate::fiber::error::{CaughtPanic, JoinError};
 pub use block_on::block_on;
 pub use builder::Builder;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};

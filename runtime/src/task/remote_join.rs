@@ -291,7 +291,7 @@ impl<T> Completion<T> {
         let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
             match payload.downcast::<Unwinding>() {
                 Ok(_) => JoinError::Cancelled,
-                Err(payload) => JoinError::Panicked(payload),
+                Err(payload) => JoinError::of_panic(payload),
             }
         });
         packet.complete(result);

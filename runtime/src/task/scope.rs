@@ -253,7 +253,7 @@ impl<F: FnOnce() -> T, T> Child<F, T> {
         let result = catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
             match payload.downcast::<Unwinding>() {
                 Ok(_) => JoinError::Cancelled,
-                Err(payload) => JoinError::Panicked(payload),
+                Err(payload) => JoinError::of_panic(payload),
             }
         });
         self.packet.result.set(Some(result));

@@ -124,7 +124,7 @@ where
 fn error_of(payload: Box<dyn Any + Send>) -> JoinError {
     match payload.downcast::<Unwinding>() {
         Ok(_) => JoinError::Cancelled,
-        Err(payload) => JoinError::Panicked(payload),
+        Err(payload) => JoinError::of_panic(payload),
     }
 }
 

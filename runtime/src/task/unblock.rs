@@ -55,11 +55,11 @@ where
     let result = packet.clone();
     POOL.submit(Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(f));
-        result.complete(outcome.map_err(JoinError::Panicked));
+        result.complete(outcome.map_err(JoinError::of_panic));
     }))?;
     match packet.wait(Wait::Blocking) {
         Ok(value) => Ok(value),
-        Err(JoinError::Panicked(payload)) => resume_unwind(payload),
+        Err(JoinError::Panicked(panic)) => resume_unwind(panic.into_payload()),
         Err(other) => {
             unreachable!("the job completes its packet with a value or a panic, not with {other}")
         }
