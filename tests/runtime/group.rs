@@ -37,10 +37,7 @@ fn all_succeed_or_the_first_error_ends_siblings_and_body() {
             let fibers: Vec<_> = (1..4)
                 .map(|n| group.spawn(move || Ok::<_, u32>(n)))
                 .collect();
-            Ok(fibers
-                .into_iter()
-                .filter_map(|fiber| fiber.join())
-                .sum::<u32>())
+            Ok(fibers.into_iter().map(|fiber| fiber.join()).sum::<u32>())
         });
         assert_eq!(sum, Ok(6));
         let failed = task_group(|group| {
@@ -199,7 +196,7 @@ fn a_failure_waits_for_what_is_shielded() {
             });
             let failing = group.spawn(|| Err::<(), _>(4));
             shielded(|| {
-                assert_eq!(failing.join(), None);
+                assert_eq!(failing.try_join(), None);
                 sleep(SHORT);
                 steps.set(steps.get() + 1);
             });
@@ -242,6 +239,52 @@ fn what_is_spawned_after_the_failure_is_cancelled_too() {
 }
 
 #[test]
+fn who_joins_a_fiber_that_failed_is_unwound_with_the_group() {
+    on_a_hub("join", || {
+        let steps = Cell::new(0);
+        let failed = task_group(|group| {
+            let failing = group.spawn(|| Err::<u32, _>(4));
+            steps.set(1);
+            steps.set(1 + failing.join());
+            Ok(())
+        });
+        assert_eq!((failed, steps.get()), (Err(4), 1));
+        // By a sibling, and by a fiber to which the failure has not come yet.
+        let failed = task_group(|group| {
+            let failing = group.spawn(|| Err::<u32, _>(5));
+            group.spawn(|| {
+                scope(|scope| {
+                    scope.spawn(|| steps.set(1 + failing.join()));
+                });
+                Ok(())
+            });
+            sleep(Duration::from_secs(5));
+            Ok(())
+        });
+        assert_eq!((failed, steps.get()), (Err(5), 1));
+    });
+}
+
+#[test]
+fn joining_a_fiber_that_was_cancelled_alone_panics() {
+    on_a_hub("alone", || {
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            task_group(|group| {
+                let fiber = group.spawn(|| Ok::<_, u32>(park()));
+                fiber.cancel();
+                Ok(fiber.join())
+            })
+        }));
+        let payload = failed.expect_err("it has no result");
+        let text = payload.downcast_ref::<&str>();
+        assert_eq!(
+            text,
+            Some(&"a fiber of the group was cancelled and has no result")
+        );
+    });
+}
+
+#[test]
 fn cancelled_children_are_no_failure_and_later_ones_run() {
     on_a_hub("cancel", || {
         let ended = Cell::new(0);
@@ -250,12 +293,12 @@ fn cancelled_children_are_no_failure_and_later_ones_run() {
             group.spawn(|| sleeps(&ended));
             yield_now();
             one.cancel();
-            assert_eq!(one.join(), None);
+            assert_eq!(one.try_join(), None);
             assert_eq!(ended.get(), 1);
             group.cancel();
             Ok::<_, u32>(group.spawn(|| Ok(6)).join())
         });
-        assert_eq!((result, ended.get()), (Ok(Some(6)), 2));
+        assert_eq!((result, ended.get()), (Ok(6), 2));
     });
 }
 

@@ -172,6 +172,15 @@ pub(crate) fn is_due(fiber: &'static FiberSlot, calm: bool) -> bool {
     may_throw
 }
 
+/// Unwinds a fiber whose work is of no use any more: by what is due, or as if it were cancelled where that has not come to it yet.
+#[cold]
+#[inline(never)]
+pub(crate) fn throw_now(fiber: &'static FiberSlot) -> ! {
+    throw_if_due(fiber);
+    fiber.set(flag::THROWN);
+    resume_unwind(Box::new(Unwinding::Cancelled))
+}
+
 #[cold]
 #[inline(never)]
 fn throw(fiber: &'static FiberSlot) -> ! {

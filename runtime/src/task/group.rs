@@ -42,6 +42,12 @@ use crate::hub::current::{self, Remembered};
 ///     Ok(())
 /// });
 /// assert_eq!(result, Err("no route to host"));
+///
+/// let sum = kapok::task_group(|group| {
+///     let numbers = ["6", "7"].map(|text| group.spawn(|| text.parse::<u32>()));
+///     Ok(numbers.map(|number| number.join()).iter().sum::<u32>())
+/// });
+/// assert_eq!(sum, Ok(13));
 /// ```
 ///
 /// # Source
@@ -203,14 +209,31 @@ pub struct GroupHandle<'scope, T> {
 }
 
 impl<T> GroupHandle<'_, T> {
-    /// Waits for the fiber to end and returns its result; nothing if it failed or was cancelled. If it failed, who calls this is about to be
-    /// unwound, unless it is shielded.
+    /// Waits for the fiber to end and returns its result. If the fiber failed, so has the group, and who calls this is unwound with all
+    /// its other fibers.
+    ///
+    /// # Panics
+    ///
+    /// If the fiber was cancelled, by a handle or by [`TaskGroup::cancel`], which is no failure: [`try_join`](Self::try_join) tells. If a
+    /// fiber joins itself.
+    #[switchpoint(wakes = "the fiber's end", cancel = "the group waits for the fiber")]
+    #[must_use = "join it with `try_join` where its result is of no use"]
+    pub fn join(self) -> T {
+        match self.fiber.join() {
+            Ok(Some(value)) => value,
+            Ok(None) => cancel::throw_now(current::running_fiber()),
+            Err(_) => panic!("a fiber of the group was cancelled and has no result"),
+        }
+    }
+
+    /// Waits for the fiber to end and returns its result; nothing if it was cancelled or failed, and then who calls this is unwound from
+    /// its next switchpoint. For destructors and for [`shielded`](crate::shielded()) sections too, where nothing may unwind.
     ///
     /// # Panics
     ///
     /// If a fiber joins itself.
     #[switchpoint(wakes = "the fiber's end", cancel = "the group waits for the fiber")]
-    pub fn join(self) -> Option<T> {
+    pub fn try_join(self) -> Option<T> {
         self.fiber.join().ok().flatten()
     }
 

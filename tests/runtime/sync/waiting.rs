@@ -214,7 +214,7 @@ fn handles_of_a_group_can_be_waited_for() {
                 .collect();
             let objects: Vec<_> = fibers.iter().map(|fiber| fiber as &dyn Waitable).collect();
             assert_eq!(as_completed(&objects).count(), 3);
-            Ok(fibers.into_iter().filter_map(|fiber| fiber.join()).sum())
+            Ok(fibers.into_iter().map(|fiber| fiber.join()).sum())
         });
         assert_eq!(sum, Ok(3));
     });
