@@ -1,5 +1,6 @@
 //! Several hubs: one thread each, started together and stopped together.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -94,7 +95,7 @@ impl Hubs {
     /// Starts the threads. `main` runs once on each, as its root fiber: what it makes may be `!Send`.
     ///
     /// A hub whose `main` has returned goes on until its fibers have ended, or until it is stopped. If one returns an error or
-    /// panics, all are stopped, and [`Running::join`] tells.
+    /// panics, all are stopped, and [`Running::join`] tells. What the closure has captured is dropped when it has returned on all.
     ///
     /// # Errors
     ///
@@ -113,9 +114,9 @@ impl Hubs {
             let name = format!("{}-{number}", self.config.name);
             shared.lock().unended += 1;
             let (started, result) = (Arc::clone(&shared), std::thread::Builder::new().name(name));
-            let spawned = result.spawn(move || hub_thread(&shared, number, &*main));
+            let spawned = result.spawn(move || hub_thread(&shared, number, main));
             if let Err(error) = spawned {
-                started.one_less(&mut started.lock());
+                started.one_less();
                 running.stop(Duration::ZERO);
                 return Err(error);
             }
@@ -168,7 +169,7 @@ impl Running {
         self.shared.lock().hubs.values().cloned().collect()
     }
 
-    /// Waits until all hubs have ended. In a fiber other fibers run meanwhile.
+    /// Waits until all hubs have ended, and their threads' locals are gone. In a fiber other fibers run meanwhile.
     ///
     /// # Errors
     ///
@@ -246,7 +247,8 @@ impl Shared {
     }
 
     /// A thread has ended, or was never started.
-    fn one_less(&self, state: &mut State) {
+    fn one_less(&self) {
+        let mut state = self.lock();
         state.unended -= 1;
         self.changed.notify_all();
         if state.unended == 0
@@ -265,17 +267,31 @@ impl Shared {
     }
 }
 
+thread_local! {
+    static END: Cell<Option<ThreadEnd>> = const { Cell::new(None) };
+}
+
+/// Tells of the thread's end when it is dropped.
+struct ThreadEnd(Arc<Shared>);
+
+impl Drop for ThreadEnd {
+    fn drop(&mut self) {
+        self.0.one_less();
+    }
+}
+
 /// What a hub's thread does from its first line to its last.
-fn hub_thread<M>(shared: &Shared, number: usize, main: &M)
+fn hub_thread<M>(shared: &Arc<Shared>, number: usize, main: Arc<M>)
 where
     M: Fn(HubHandle) -> io::Result<()>,
 {
+    // The thread's first local: the others are dropped before it, and may have something to write or to remove.
+    END.set(Some(ThreadEnd(Arc::clone(shared))));
     let hub = match Hub::try_make_for_this_thread() {
         Ok(hub) => hub,
         Err(error) => {
-            let mut state = shared.lock();
-            state.refused.get_or_insert(error);
-            shared.one_less(&mut state);
+            shared.lock().refused.get_or_insert(error);
+            shared.changed.notify_all();
             return;
         }
     };
@@ -288,7 +304,12 @@ where
     shared.changed.notify_all();
     drop(state);
 
-    let failure = match catch_unwind(AssertUnwindSafe(|| main(handle))) {
+    let main = move || {
+        let result = main(handle);
+        drop(main);
+        result
+    };
+    let failure = match catch_unwind(AssertUnwindSafe(main)) {
         Ok(Ok(())) => None,
         // An `accept` that was told of the stop.
         Ok(Err(error))
@@ -313,21 +334,12 @@ where
     let grace = shared.lock().stopped.unwrap_or_default();
     let stuck = drain_hub(hub, || hub.stop_deadline.get(), grace, Patience::ToTheEnd).err();
     end(hub);
-    let is_stuck = stuck.is_some();
-    if is_stuck {
+    if let Some(error) = stuck {
         // What was sent and not received, and what is sent from now on, is told that this hub has ended.
         hub.remote.close().into_iter().for_each(store::drop_quietly);
-    }
-    {
-        let mut state = shared.lock();
-        if let Some(error) = stuck {
-            state
-                .failure
-                .get_or_insert(HubsError::Stuck { hub: number, error });
-        }
-        shared.one_less(&mut state);
-    }
-    if is_stuck {
+        let stuck = HubsError::Stuck { hub: number, error };
+        shared.lock().failure.get_or_insert(stuck);
+        drop(END.take());
         // Frames of the fibers that are left may have lent this thread's locals to other threads: it must not end.
         loop {
             park_thread(None);

@@ -54,6 +54,55 @@ fn main_runs_once_on_each_hub_and_what_it_makes_stays_there() {
 }
 
 #[test]
+fn a_join_comes_after_the_locals_of_the_threads_and_what_main_captured() {
+    thread_local! {
+        static LOCAL: Cell<Option<Slow>> = const { Cell::new(None) };
+    }
+    struct Slow {
+        _counts: Counts,
+    }
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let check = |join: fn(kapok::Running)| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (counts, captured) = (Arc::clone(&drops), Counts(Arc::clone(&drops)));
+        let running = hubs(2).start(move |_| {
+            let _captured = &captured;
+            LOCAL.set(Some(Slow {
+                _counts: Counts(Arc::clone(&counts)),
+            }));
+            Ok(())
+        });
+        join(running.unwrap());
+        assert_eq!(drops.load(Ordering::SeqCst), 3);
+    };
+    let _watchdog = Watchdog::new("locals");
+    for _ in 0..10 {
+        check(|running| running.join().unwrap());
+        check(|running| spawn(|| running.join().unwrap()).join().unwrap());
+    }
+}
+
+#[test]
+fn what_main_captured_is_dropped_when_it_has_returned_on_all_hubs() {
+    let _watchdog = Watchdog::new("captured");
+    let (sender, receiver) = kapok::sync::channel::unbounded::<()>();
+    let running = hubs(2).start(move |_| {
+        let _captured = &sender;
+        drop(spawn(park));
+        Ok(())
+    });
+    // Their fibers go on.
+    assert!(receiver.recv().is_err());
+    let running = running.unwrap();
+    running.stop(Duration::ZERO);
+    running.join().unwrap();
+}
+
+#[test]
 fn an_error_of_one_main_stops_all() {
     let _watchdog = Watchdog::new("error");
     let first = AtomicUsize::new(0);
