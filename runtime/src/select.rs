@@ -1,11 +1,15 @@
-//! The `select!` macro. What it waits for and how is in `sync/select.rs`.
+//! The `select!` macro. What it waits for and how is in `sync/select/mod.rs`.
 
 /// Waits for the first of several things, and runs what belongs to it.
 ///
 /// Each branch reads `pattern = branch => expression`, with a comma after it that a block may go without. The branch is one of
-/// - `recv(&receiver)`: a message, as `Result<T, RecvError>`;
+/// - `recv(&receiver)`: a message of a [`channel`](crate::sync::channel), as `Result<T, RecvError>`. So with `&mut receiver` of a
+///   [`broadcast`](crate::sync::broadcast) or a [`oneshot`](crate::sync::oneshot), `&queue` of a [`Queue`](crate::sync::Queue), and
+///   `&signals` of [`Signals`](crate::signal::Signals), which gives a `Signal`;
+/// - `changed(&mut receiver)`: a new value of a [`watch`](crate::sync::watch);
 /// - `send(&sender, &mut message)`: takes the message out of an `Option` and sends it; `Result<(), SendError<T>>`;
 /// - `ready(&object)`: a [`Waitable`](crate::sync::Waitable) is ready: a join handle's fiber has ended, an event is set;
+/// - `notified(&notify)`, `acquire(&semaphore)`: takes a notification, or a permit;
 /// - `readable(&socket)`, `writable(&socket)`: an operation of a socket, a pipe or any [`Descriptor`](crate::io::Descriptor) would not block;
 /// - `after(duration)`, `at(instant)`: the time has come;
 /// - an `Option` of these, which is never ready if it is `None`.
@@ -68,7 +72,7 @@ macro_rules! __select {
             #[allow(unused_imports, reason = "names for the branches, of which not all are used")]
             use $crate::{
                 io::{readable, writable},
-                sync::select::{after, at, ready, recv, send},
+                sync::select::{acquire, after, at, changed, notified, ready, recv, send},
             };
             let branches = $crate::__branches!($($branch),+);
             $crate::sync::select::select(&branches)
@@ -80,7 +84,7 @@ macro_rules! __select {
             #[allow(unused_imports, reason = "names for the branches, of which not all are used")]
             use $crate::{
                 io::{readable, writable},
-                sync::select::{after, at, ready, recv, send},
+                sync::select::{acquire, after, at, changed, notified, ready, recv, send},
             };
             let branches = $crate::__branches!($($branch),+);
             $crate::sync::select::try_select(&branches)

@@ -61,6 +61,7 @@ fn a_join_comes_after_the_locals_of_the_threads_and_what_main_captured() {
     struct Slow {
         _counts: Counts,
     }
+    #[expect(clippy::disallowed_methods, reason = "the thread has no hub any more")]
     impl Drop for Slow {
         fn drop(&mut self) {
             std::thread::sleep(Duration::from_millis(2));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kapok::process::{Child, ChildStdout, Command, Stdio};
 use kapok::signal::{Signal, Signals};
-use kapok::{spawn, yield_now};
+use kapok::{select, spawn, yield_now};
 
 use crate::support::{on_a_hub, stop_ignoring_interrupts};
 
@@ -34,6 +34,45 @@ fn a_signal_wakes_who_waits_for_it() {
         assert!(!waiting.is_finished());
         send(real_time(0));
         assert_eq!(waiting.join().unwrap(), real_time(0));
+    });
+}
+
+#[test]
+fn selects_share_the_signals_that_come() {
+    on_a_hub("select", || {
+        let signals = Rc::new(Signals::new([real_time(9), real_time(10)]).unwrap());
+        let select_one = |signals: &Signals| {
+            select! {
+                signal = recv(signals) => Some(signal),
+                () = after(SHORT) => None,
+            }
+        };
+        assert_eq!(select_one(&signals), None);
+        let fibers: Vec<_> = (0..3)
+            .map(|_| {
+                let signals = Rc::clone(&signals);
+                spawn(move || {
+                    select! {
+                        signal = recv(&*signals) => signal,
+                    }
+                })
+            })
+            .collect();
+        yield_now();
+        for number in [9, 10, 9] {
+            let left = fibers.iter().filter(|fiber| !fiber.is_finished()).count();
+            send(real_time(number));
+            while fibers.iter().filter(|fiber| !fiber.is_finished()).count() == left {
+                yield_now();
+            }
+            assert_eq!(signals.try_recv(), None, "it was taken once");
+        }
+        let mut taken: Vec<_> = fibers
+            .into_iter()
+            .map(|fiber| fiber.join().unwrap())
+            .collect();
+        taken.sort_unstable_by_key(|signal| signal.as_raw());
+        assert_eq!(taken, [real_time(9), real_time(9), real_time(10)]);
     });
 }
 

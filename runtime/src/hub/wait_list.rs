@@ -202,7 +202,7 @@ impl<P> WaitList<P> {
         was_in
     }
 
-    /// What the first waiter brings.
+    /// What the first waiter brings. Of a wait in several lists it may have been decided elsewhere: see [`claim_if`](Self::claim_if).
     pub(crate) fn first(&self) -> Option<&P> {
         // SAFETY: it is in the list, so it has not been moved or dropped.
         let first = unsafe { self.first?.as_ref() };
@@ -213,10 +213,20 @@ impl<P> WaitList<P> {
     /// Takes out the first waiter that still waits, to be granted at once.
     #[inline(always)]
     pub(crate) fn claim(&mut self) -> Option<Claim<'_, P>> {
+        self.claim_if(|_| true)
+    }
+
+    /// [`claim`](Self::claim), if what it brings is accepted. Nobody behind it is asked instead.
+    #[inline(always)]
+    pub(crate) fn claim_if(&mut self, accepts: impl Fn(&P) -> bool) -> Option<Claim<'_, P>> {
         loop {
             let first = self.first?;
             // SAFETY: it is in the list, so it has not been moved or dropped.
             let waiter = unsafe { first.as_ref() };
+            // SAFETY: the payload of a waiter in a list is touched under the lock alone, which the caller has.
+            if !accepts(unsafe { waiter.payload.as_ref() }) {
+                return None;
+            }
             self.unlink(waiter);
             // SAFETY: the ticket lives as long as its waiter, which waits for this lock before it goes, or for `GRANTED`.
             let ticket = unsafe { waiter.ticket.as_ref() };

@@ -210,7 +210,9 @@ impl Branch for DescriptorReady<'_> {
         self.look()
     }
 
-    fn granted(&self, _: Self::Place) {}
+    fn granted(&self, _: Self::Place) -> Option<()> {
+        Some(())
+    }
 }
 
 impl fmt::Debug for DescriptorReady<'_> {

@@ -17,6 +17,10 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::fiber::slot::Wait;
+use crate::hub::wait_list::Ticket;
+use crate::hub::waiting::Place;
+use crate::sync::Sealed;
+use crate::sync::select::{Branch, Receive};
 use crate::task::Monitor;
 
 pub use number::Signal;
@@ -123,6 +127,51 @@ impl<'a> IntoIterator for &'a Signals {
 
     fn into_iter(self) -> Iter<'a> {
         self.iter()
+    }
+}
+
+impl<'a> Receive for &'a Signals {
+    type Branch = RecvSignal<'a>;
+
+    fn into_branch(self) -> RecvSignal<'a> {
+        RecvSignal { signals: self }
+    }
+}
+
+/// What [`select::recv`](crate::sync::select::recv) returns for signals.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct RecvSignal<'a> {
+    signals: &'a Signals,
+}
+
+impl Sealed for RecvSignal<'_> {}
+
+impl Branch for RecvSignal<'_> {
+    type Output = Signal;
+    type Place = Place<()>;
+
+    fn try_take(&self) -> Option<Self::Output> {
+        self.signals.try_recv()
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let mut state = self.signals.pending.state().lock();
+        if state.value != 0 {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.waiters, (), ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        place.leave(&mut self.signals.pending.state().lock().waiters);
+    }
+
+    fn granted(&self, _: Self::Place) -> Option<Self::Output> {
+        // None if another fiber was faster.
+        self.try_take()
     }
 }
 

@@ -8,8 +8,8 @@
 //! ```
 //! use kapok::sync::broadcast;
 //!
-//! let news = broadcast::Sender::new(16);
-//! let (mut first, mut second) = (news.subscribe(), news.subscribe());
+//! let (news, mut first) = broadcast::channel(16);
+//! let mut second = news.subscribe();
 //! news.send("rain").unwrap();
 //! assert_eq!((first.recv(), second.recv()), (Ok("rain"), Ok("rain")));
 //! ```
@@ -18,6 +18,7 @@
 //!
 //! tokio's `broadcast`.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -26,10 +27,20 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::channel::SendError;
+use super::select::{Branch, Receive};
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
 use crate::hub;
-use crate::hub::wait_list::WaitList;
-use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::wait_list::{Ticket, WaitList};
+use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
+
+/// A sender and a first receiver of a channel that keeps `capacity` messages: see [`Sender::new`].
+#[must_use]
+pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let sender = Sender::new(capacity);
+    let receiver = sender.subscribe();
+    (sender, receiver)
+}
 
 struct Shared<T> {
     capacity: usize,
@@ -137,16 +148,53 @@ impl<T> fmt::Debug for Sender<T> {
     }
 }
 
-/// Why there is no message.
+/// Why [`Receiver::recv`] has no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum RecvError {
     /// All senders are gone, and this receiver has had all messages.
     Closed,
     /// This receiver was too slow and has missed so many messages. The next call returns the oldest that is left.
     Lagged(u64),
+}
+
+/// Why [`Receiver::try_recv`] has no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryRecvError {
+    /// There is none yet.
+    Empty,
+    /// As [`RecvError::Closed`].
+    Closed,
+    /// As [`RecvError::Lagged`].
+    Lagged(u64),
+}
+
+/// Why [`Receiver::recv_timeout`] has no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvTimeoutError {
     /// The time is over.
     Timeout,
+    /// As [`RecvError::Closed`].
+    Closed,
+    /// As [`RecvError::Lagged`].
+    Lagged(u64),
+}
+
+impl From<RecvError> for TryRecvError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Closed,
+            RecvError::Lagged(missed) => Self::Lagged(missed),
+        }
+    }
+}
+
+impl From<RecvError> for RecvTimeoutError {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Closed => Self::Closed,
+            RecvError::Lagged(missed) => Self::Lagged(missed),
+        }
+    }
 }
 
 impl fmt::Display for RecvError {
@@ -154,12 +202,33 @@ impl fmt::Display for RecvError {
         match self {
             Self::Closed => formatter.write_str("all senders are gone"),
             Self::Lagged(missed) => write!(formatter, "missed {missed} messages"),
+        }
+    }
+}
+
+impl fmt::Display for TryRecvError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Empty => formatter.write_str("there is no message yet"),
+            Self::Closed => RecvError::Closed.fmt(formatter),
+            Self::Lagged(missed) => RecvError::Lagged(missed).fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for RecvTimeoutError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
             Self::Timeout => formatter.write_str("no message came in time"),
+            Self::Closed => RecvError::Closed.fmt(formatter),
+            Self::Lagged(missed) => RecvError::Lagged(missed).fmt(formatter),
         }
     }
 }
 
 impl std::error::Error for RecvError {}
+impl std::error::Error for TryRecvError {}
+impl std::error::Error for RecvTimeoutError {}
 
 /// Gets every message sent since it was made. A clone gets those that its original has not had yet.
 pub struct Receiver<T> {
@@ -179,36 +248,42 @@ impl<T: Clone> Receiver<T> {
         cancel = "no message is passed over"
     )]
     pub fn recv(&mut self) -> Result<T, RecvError> {
-        self.receive(Deadline::Never)
+        loop {
+            if let Some(next) = self.receive(Deadline::Never) {
+                return next;
+            }
+        }
     }
 
     /// [`recv`](Self::recv) for at most `timeout`.
     ///
     /// # Errors
     ///
-    /// Any [`RecvError`].
+    /// Any [`RecvTimeoutError`].
     #[switchpoint(
         wakes = "a message, the timeout, or the last sender's end",
         cancel = "no message is passed over"
     )]
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvError> {
-        self.receive(Deadline::after(timeout))
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        let next = self.receive(Deadline::after(timeout));
+        Ok(next.ok_or(RecvTimeoutError::Timeout)??)
     }
 
     /// The next message, if it is there.
     ///
     /// # Errors
     ///
-    /// [`RecvError::Timeout`] if there is none yet, or as [`recv`](Self::recv).
-    pub fn try_recv(&mut self) -> Result<T, RecvError> {
-        let next = self.take(&self.shared.state.lock());
-        self.advance(next.unwrap_or(Err(RecvError::Timeout)))
+    /// Any [`TryRecvError`].
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        let next = self.shared.state.lock().next_of(self.next);
+        Ok(self.advance(next.ok_or(TryRecvError::Empty)?)?)
     }
 
-    fn receive(&mut self, deadline: Deadline) -> Result<T, RecvError> {
+    /// None if the deadline has passed.
+    fn receive(&mut self, deadline: Deadline) -> Option<Result<T, RecvError>> {
         let next = loop {
             let state = self.shared.state.lock();
-            if let Some(next) = self.take(&state) {
+            if let Some(next) = state.next_of(self.next) {
                 drop(state);
                 hub::spend_here();
                 break next;
@@ -219,23 +294,10 @@ impl<T: Clone> Receiver<T> {
             };
             let shared = &self.shared.state;
             if !wait(shared, state, entry, &mut (), Wait::Receive, deadline) {
-                break Err(RecvError::Timeout);
+                return None;
             }
         };
-        self.advance(next)
-    }
-
-    /// What there is for this receiver, if anything.
-    fn take(&self, state: &State<T>) -> Option<Result<Arc<T>, RecvError>> {
-        let oldest = state.next - state.messages.len() as u64;
-        if self.next < oldest {
-            return Some(Err(RecvError::Lagged(oldest - self.next)));
-        }
-        match state.messages.get((self.next - oldest) as usize) {
-            Some(message) => Some(Ok(Arc::clone(message))),
-            None if state.sender_count == 0 => Some(Err(RecvError::Closed)),
-            None => None,
-        }
+        Some(self.advance(next))
     }
 
     fn advance(&mut self, next: Result<Arc<T>, RecvError>) -> Result<T, RecvError> {
@@ -251,6 +313,70 @@ impl<T: Clone> Receiver<T> {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl<T> State<T> {
+    /// What there is for a receiver that wants message number `next`, if anything.
+    fn next_of(&self, next: u64) -> Option<Result<Arc<T>, RecvError>> {
+        let oldest = self.next - self.messages.len() as u64;
+        if next < oldest {
+            return Some(Err(RecvError::Lagged(oldest - next)));
+        }
+        match self.messages.get((next - oldest) as usize) {
+            Some(message) => Some(Ok(Arc::clone(message))),
+            None if self.sender_count == 0 => Some(Err(RecvError::Closed)),
+            None => None,
+        }
+    }
+}
+
+impl<'a, T: Clone> Receive for &'a mut Receiver<T> {
+    type Branch = RecvNext<'a, T>;
+
+    fn into_branch(self) -> Self::Branch {
+        RecvNext {
+            receiver: RefCell::new(self),
+        }
+    }
+}
+
+/// What [`select::recv`](super::select::recv) returns for a broadcast.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct RecvNext<'a, T> {
+    receiver: RefCell<&'a mut Receiver<T>>,
+}
+
+impl<T: Clone> Sealed for RecvNext<'_, T> {}
+
+impl<T: Clone> Branch for RecvNext<'_, T> {
+    type Output = Result<T, RecvError>;
+    type Place = Place<()>;
+
+    fn try_take(&self) -> Option<Self::Output> {
+        let mut receiver = self.receiver.borrow_mut();
+        let next = receiver.shared.state.lock().next_of(receiver.next)?;
+        Some(receiver.advance(next))
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let receiver = self.receiver.borrow();
+        let mut state = receiver.shared.state.lock();
+        if state.next_of(receiver.next).is_some() {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.receivers, (), ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        place.leave(&mut self.receiver.borrow().shared.state.lock().receivers);
+    }
+
+    fn granted(&self, _: Self::Place) -> Option<Self::Output> {
+        self.try_take()
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
+use super::select::Branch;
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
 use crate::hub::sync_facade::const_unless_loom;
-use crate::hub::wait_list::{WaitList, wake};
-use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::wait_list::{Ticket, WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
 
 /// Wakes one who waits; if nobody does, the next one to wait does not. It is [`park`](crate::park()) and `unpark` for those who do
 /// not know each other.
@@ -111,5 +113,47 @@ impl fmt::Debug for Notify {
             .debug_struct("Notify")
             .field("is_notified", &self.state.lock().is_notified)
             .finish_non_exhaustive()
+    }
+}
+
+/// Takes a notification.
+pub fn notified(notify: &Notify) -> Notified<'_> {
+    Notified { notify }
+}
+
+/// What [`notified`] returns.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct Notified<'a> {
+    notify: &'a Notify,
+}
+
+impl Sealed for Notified<'_> {}
+
+impl Branch for Notified<'_> {
+    type Output = ();
+    type Place = Place<()>;
+
+    fn try_take(&self) -> Option<()> {
+        let mut state = self.notify.state.lock();
+        std::mem::take(&mut state.is_notified).then_some(())
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let mut state = self.notify.state.lock();
+        if state.is_notified {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.waiters, (), ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        place.leave(&mut self.notify.state.lock().waiters);
+    }
+
+    fn granted(&self, _: Self::Place) -> Option<()> {
+        Some(())
     }
 }

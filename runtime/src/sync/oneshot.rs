@@ -17,9 +17,11 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::channel::{RecvError, RecvTimeoutError, TryRecvError};
+use super::select::{Branch, Receive};
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
-use crate::hub::wait_list::{WaitList, wake};
-use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::wait_list::{Ticket, WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
 
 struct State<T> {
     message: Option<T>,
@@ -183,6 +185,54 @@ impl<T> Receiver<T> {
             return Err(RecvTimeoutError::Timeout);
         }
         message.ok_or(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl<'a, T> Receive for &'a mut Receiver<T> {
+    type Branch = RecvOne<'a, T>;
+
+    fn into_branch(self) -> RecvOne<'a, T> {
+        RecvOne { receiver: self }
+    }
+}
+
+/// What [`select::recv`](super::select::recv) returns for a oneshot. It gives the message once, and an error from then on.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct RecvOne<'a, T> {
+    receiver: &'a mut Receiver<T>,
+}
+
+impl<T> Sealed for RecvOne<'_, T> {}
+
+impl<T> Branch for RecvOne<'_, T> {
+    type Output = Result<T, RecvError>;
+    type Place = Place<Option<T>>;
+
+    fn try_take(&self) -> Option<Self::Output> {
+        let mut state = self.receiver.shared.lock();
+        match state.message.take() {
+            Some(message) => Some(Ok(message)),
+            None => (!state.has_sender).then_some(Err(RecvError)),
+        }
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let mut state = self.receiver.shared.lock();
+        if state.message.is_some() || !state.has_sender {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.receiver, None, ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        place.leave(&mut self.receiver.shared.lock().receiver);
+    }
+
+    fn granted(&self, place: Self::Place) -> Option<Self::Output> {
+        Some(place.into_payload().ok_or(RecvError))
     }
 }
 

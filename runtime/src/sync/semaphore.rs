@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
+use super::select::Branch;
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
 use crate::hub;
 use crate::hub::sync_facade::const_unless_loom;
-use crate::hub::wait_list::{WaitList, wake};
-use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::wait_list::{Ticket, WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
 
 /// Permits, of which each user takes one or more and gives them back by dropping them.
 ///
@@ -50,13 +52,10 @@ struct State {
 impl State {
     /// Gives permits to those who wait, in their order, as far as they go.
     fn serve(&mut self) {
-        while let Some(&wanted) = self.waiters.first()
-            && wanted <= self.available
-        {
-            if let Some(claim) = self.waiters.claim() {
-                self.available -= wanted;
-                wake(claim.grant());
-            }
+        let available = &mut self.available;
+        while let Some(mut claim) = self.waiters.claim_if(|wanted| *wanted <= *available) {
+            *available -= *claim.payload();
+            wake(claim.grant());
         }
     }
 }
@@ -209,5 +208,49 @@ pub struct OwnedPermit {
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
         self.semaphore.add(1);
+    }
+}
+
+/// Takes a permit.
+pub fn acquire(semaphore: &Semaphore) -> Acquire<'_> {
+    Acquire { semaphore }
+}
+
+/// What [`acquire`] returns.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct Acquire<'a> {
+    semaphore: &'a Semaphore,
+}
+
+impl Sealed for Acquire<'_> {}
+
+impl<'a> Branch for Acquire<'a> {
+    type Output = Permit<'a>;
+    type Place = Place<usize>;
+
+    fn try_take(&self) -> Option<Permit<'a>> {
+        self.semaphore.try_acquire()
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let mut state = self.semaphore.state.lock();
+        if state.waiters.is_empty() && state.available > 0 {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.waiters, 1, ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        let mut state = self.semaphore.state.lock();
+        place.leave(&mut state.waiters);
+        // Those behind may want what is free.
+        state.serve();
+    }
+
+    fn granted(&self, _: Self::Place) -> Option<Permit<'a>> {
+        Some(self.semaphore.permit(1))
     }
 }

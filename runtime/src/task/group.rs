@@ -217,7 +217,6 @@ impl<T> GroupHandle<'_, T> {
     /// If the fiber was cancelled, by a handle or by [`TaskGroup::cancel`], which is no failure: [`try_join`](Self::try_join) tells. If a
     /// fiber joins itself.
     #[switchpoint(wakes = "the fiber's end", cancel = "the group waits for the fiber")]
-    #[must_use = "join it with `try_join` where its result is of no use"]
     pub fn join(self) -> T {
         match self.fiber.join() {
             Ok(Some(value)) => value,

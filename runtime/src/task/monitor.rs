@@ -14,9 +14,9 @@ pub(crate) struct Monitor<S> {
 }
 
 #[derive(Debug)]
-struct State<S> {
-    value: S,
-    waiters: WaitList<()>,
+pub(crate) struct State<S> {
+    pub(crate) value: S,
+    pub(crate) waiters: WaitList<()>,
 }
 
 impl<S> Monitor<S> {
@@ -28,6 +28,10 @@ impl<S> Monitor<S> {
         Self {
             state: Lock::new(state),
         }
+    }
+
+    pub(crate) fn state(&self) -> &Lock<State<S>> {
+        &self.state
     }
 
     /// Changes the value and wakes all who wait.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kapok::sync::channel::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 use kapok::sync::{broadcast, oneshot, watch};
-use kapok::timeout;
+use kapok::{spawn, timeout, yield_now};
 
 use super::{LONG, Life, Living, SHORT, join_all, waiting};
 use crate::support::on_a_hub;
@@ -14,7 +14,8 @@ use crate::support::on_a_hub;
 #[test]
 fn a_broadcast_reaches_all_and_tells_who_was_too_slow() {
     on_a_hub("broadcast", || {
-        use broadcast::RecvError::{Closed, Lagged, Timeout};
+        use broadcast::RecvError::{Closed, Lagged};
+        use broadcast::{RecvTimeoutError, TryRecvError};
         let news = broadcast::Sender::new(4);
         assert_eq!(news.send(0), Err(SendError(0)), "nobody is there");
         let (mut first, mut slow) = (news.subscribe(), news.subscribe());
@@ -31,8 +32,8 @@ fn a_broadcast_reaches_all_and_tells_who_was_too_slow() {
             news.send(message).unwrap();
             assert_eq!(first.try_recv(), Ok(message));
         }
-        assert_eq!(first.try_recv(), Err(Timeout));
-        assert_eq!(first.recv_timeout(SHORT), Err(Timeout));
+        assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+        assert_eq!(first.recv_timeout(SHORT), Err(RecvTimeoutError::Timeout));
         assert_eq!(slow.recv(), Err(Lagged(3)));
         let mut later = slow.clone();
         drop(news);
@@ -58,6 +59,44 @@ fn a_cancelled_receiver_of_a_broadcast_passes_no_message_over() {
         assert_eq!(receiver.recv().unwrap().1, 0);
         drop(receiver);
         assert_eq!(living.count(), 0, "nobody will ask for them");
+    });
+}
+
+#[test]
+fn a_watch_is_changed_by_many_and_looked_at_without_being_seen() {
+    on_a_hub("modify", || {
+        let (state, mut follower) = watch::channel(vec![0]);
+        let fibers: Vec<_> = (1..=10)
+            .map(|number| {
+                let state = state.clone();
+                spawn(move || {
+                    let mut calls = 0;
+                    state.modify(|numbers| {
+                        calls += 1;
+                        // Others change it meanwhile.
+                        yield_now();
+                        numbers.push(number);
+                    });
+                    calls
+                })
+            })
+            .collect();
+        let calls: usize = fibers.into_iter().map(|fiber| fiber.join().unwrap()).sum();
+        assert!(calls > 10, "somebody was called again");
+        let mut numbers = (*follower.peek()).clone();
+        numbers.sort_unstable();
+        assert_eq!(numbers, (0..=10).collect::<Vec<_>>());
+        assert!(follower.has_changed());
+        assert_eq!(follower.changed().unwrap().len(), 11);
+        drop(follower);
+        assert_eq!(
+            (
+                state.receiver_count(),
+                state.replace(vec![]).len(),
+                state.get().len()
+            ),
+            (0, 11, 0)
+        );
     });
 }
 

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kapok::sync::channel::{Receiver, RecvError, SendError, Sender, bounded, unbounded};
-use kapok::sync::{Event, OnceLock};
+use kapok::sync::select::first_of;
+use kapok::sync::{Event, Notify, OnceLock, Queue, Semaphore, broadcast, oneshot, watch};
 use kapok::{park, select, sleep, spawn, timeout, yield_now};
 
 use super::{LONG, Living, SHORT, join_all, settle, waiting};
@@ -125,6 +126,204 @@ fn after_a_block_the_comma_may_be_left_out() {
         };
         assert_eq!(last, 1);
     });
+}
+
+type Step = Box<dyn FnOnce()>;
+
+/// Of each: what is there already, what comes while it waits, and that the other branches have no effect.
+#[test]
+fn what_many_receive_and_what_is_taken_are_branches_too() {
+    on_a_hub("receivers", || {
+        let (news, mut receiver) = broadcast::channel(4);
+        let (answer, mut question) = oneshot::channel();
+        let (state, mut follower) = watch::channel(0);
+        let (queue, notify, semaphore) = (
+            Rc::new(Queue::<u8>::new()),
+            Rc::new(Notify::new()),
+            Rc::new(Semaphore::new(0)),
+        );
+        let mut choose = || {
+            select! {
+                message = recv(&mut receiver) => format!("news {message:?}"),
+                answer = recv(&mut question) => format!("answer {answer:?}"),
+                value = changed(&mut follower) => format!("value {value:?}"),
+                item = recv(&*queue) => format!("item {item:?}"),
+                () = notified(&notify) => "notified".to_owned(),
+                permit = acquire(&semaphore) => {
+                    permit.forget();
+                    "permit".to_owned()
+                }
+                () = after(LONG) => unreachable!()
+            }
+        };
+        let mut answer = Some(answer);
+        let mut steps: Vec<(Step, &str)> = Vec::new();
+        for _ in 0..2 {
+            let (news, queue, notify, semaphore) = (
+                news.clone(),
+                Rc::clone(&queue),
+                Rc::clone(&notify),
+                Rc::clone(&semaphore),
+            );
+            steps.push((Box::new(move || semaphore.add(1)), "permit"));
+            steps.push((Box::new(move || notify.notify_one()), "notified"));
+            steps.push((Box::new(move || queue.put(7).unwrap()), "item Ok(7)"));
+            steps.push((
+                Box::new(move || assert_eq!(news.send('n'), Ok(1))),
+                "news Ok('n')",
+            ));
+        }
+        let (other, others) = (state.clone(), state.clone());
+        steps.push((Box::new(move || other.send(8).unwrap()), "value Ok(8)"));
+        steps.push((
+            Box::new(move || others.modify(|value| *value += 1)),
+            "value Ok(9)",
+        ));
+        for (number, (step, expected)) in steps.into_iter().enumerate() {
+            if number % 2 == 0 {
+                step();
+                assert_eq!(choose(), expected);
+            } else {
+                let stepping = spawn(step);
+                assert_eq!(choose(), expected);
+                stepping.join().unwrap();
+            }
+        }
+        let sending = spawn({
+            let answer = answer.take();
+            move || answer.unwrap().send('a').unwrap()
+        });
+        assert_eq!(choose(), "answer Ok('a')");
+        sending.join().unwrap();
+        assert_eq!(choose(), "answer Err(RecvError)");
+    });
+}
+
+#[test]
+fn a_receiver_in_a_select_is_told_that_its_senders_are_gone() {
+    on_a_hub("gone", || {
+        for is_there in [false, true] {
+            let (news, mut receiver) = broadcast::channel::<u8>(1);
+            let (state, mut follower) = watch::channel(0);
+            let (answer, mut question) = oneshot::channel::<u8>();
+            let queue = Arc::new(Queue::<u8>::new());
+            let gone: [Step; 4] = [
+                Box::new(|| drop(news)),
+                Box::new(|| drop(state)),
+                Box::new(|| drop(answer)),
+                Box::new({
+                    let queue = Arc::clone(&queue);
+                    move || queue.close()
+                }),
+            ];
+            for (number, gone) in gone.into_iter().enumerate() {
+                let fiber = match is_there {
+                    true => {
+                        gone();
+                        spawn(|| ())
+                    }
+                    false => spawn(gone),
+                };
+                let told = match number {
+                    0 => {
+                        select! { news = recv(&mut receiver) => news == Err(broadcast::RecvError::Closed) }
+                    }
+                    1 => select! { state = changed(&mut follower) => state == Err(RecvError) },
+                    2 => select! { answer = recv(&mut question) => answer == Err(RecvError) },
+                    _ => select! { item = recv(&*queue) => item == Err(RecvError) },
+                };
+                assert!(told, "{number}");
+                fiber.join().unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_slow_receiver_in_a_select_is_told_what_it_missed() {
+    on_a_hub("lagged", || {
+        let (news, mut receiver) = broadcast::channel(2);
+        (0..5).for_each(|number| assert_eq!(news.send(number), Ok(1)));
+        let mut next = || select! { message = recv(&mut receiver) => message };
+        assert_eq!(next(), Err(broadcast::RecvError::Lagged(3)));
+        assert_eq!([next(), next()], [Ok(3), Ok(4)]);
+    });
+}
+
+#[test]
+fn the_first_of_any_number_of_branches_is_taken() {
+    on_a_hub("first", || {
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..100).map(|_| unbounded()).unzip();
+        let branches: Vec<_> = receivers.iter().map(kapok::sync::select::recv).collect();
+        for number in [99, 0, 50] {
+            let sending = spawn({
+                let sender = senders[number].clone();
+                move || sender.send(number).unwrap()
+            });
+            assert_eq!(first_of(&branches), (number, Ok(number)));
+            sending.join().unwrap();
+        }
+        senders[7].send(1).unwrap();
+        senders[3].send(2).unwrap();
+        assert_eq!(
+            [first_of(&branches), first_of(&branches)],
+            [(3, Ok(2)), (7, Ok(1))]
+        );
+        assert_eq!(timeout(SHORT, || first_of(&branches)), Err(kapok::TimedOut));
+        assert!(receivers.iter().all(|receiver| receiver.is_empty()));
+    });
+}
+
+/// Selects that want one permit wait among those that want several; each is decided now here and now elsewhere.
+#[test]
+fn permits_taken_by_selects_and_in_numbers_are_counted_right() {
+    const PERMITS: usize = 5;
+    let _watchdog = Watchdog::new("permits");
+    let semaphore = Arc::new(Semaphore::new(PERMITS));
+    let (other, used) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
+    let threads: Vec<_> = (0..4)
+        .map(|thread: usize| {
+            let (semaphore, other, used) = (
+                Arc::clone(&semaphore),
+                Arc::clone(&other),
+                Arc::clone(&used),
+            );
+            std::thread::spawn(move || {
+                kapok::run(|| {
+                    let fibers: Vec<_> = (0..20)
+                        .map(|fiber| {
+                            let (semaphore, other, used) = (
+                                Arc::clone(&semaphore),
+                                Arc::clone(&other),
+                                Arc::clone(&used),
+                            );
+                            spawn(move || {
+                                for turn in 0..50 {
+                                    let count = (thread + fiber + turn) % 4;
+                                    let (count, _permit, _other) = match count {
+                                        0 | 1 => select! {
+                                            permit = acquire(&other) => (0, None, Some(permit)),
+                                            permit = acquire(&semaphore) => (1, Some(permit), None),
+                                        },
+                                        _ => (count, Some(semaphore.acquire_many(count)), None),
+                                    };
+                                    let now = used.fetch_add(count, Ordering::SeqCst) + count;
+                                    assert!(now <= PERMITS, "{now}");
+                                    yield_now();
+                                    used.fetch_sub(count, Ordering::SeqCst);
+                                }
+                            })
+                        })
+                        .collect();
+                    fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+                })
+            })
+        })
+        .collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    assert_eq!((semaphore.available(), other.available()), (PERMITS, 1));
 }
 
 #[test]

@@ -12,10 +12,12 @@ pub use order::{Fifo, Lifo, Order, Priority};
 use super::channel::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
 };
+use super::select::{Branch, Receive};
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
 use crate::hub;
-use crate::hub::wait_list::{WaitList, wake};
-use crate::hub::waiting::{Deadline, Entry, Lock, wait};
+use crate::hub::wait_list::{Ticket, WaitList, wake};
+use crate::hub::waiting::{Deadline, Entry, Lock, Place, wait};
 use crate::hub::waker::Waker;
 
 /// A queue that gives the item that was put last.
@@ -358,6 +360,18 @@ impl<T, O: Order<T>> Queue<T, O> {
         state.putters.grant_all();
     }
 
+    /// How many items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.lock().items.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The sum of the items' sizes.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -386,5 +400,53 @@ impl<T, O: Order<T>> fmt::Debug for Queue<T, O> {
             .field("unfinished_tasks", &state.unfinished)
             .field("is_closed", &state.is_closed)
             .finish_non_exhaustive()
+    }
+}
+
+impl<'a, T, O: Order<T>> Receive for &'a Queue<T, O> {
+    type Branch = Get<'a, T, O>;
+
+    fn into_branch(self) -> Get<'a, T, O> {
+        Get { queue: self }
+    }
+}
+
+/// What [`select::recv`](super::select::recv) returns for a queue.
+#[derive(Debug)]
+#[must_use = "it is for `select!`"]
+pub struct Get<'a, T, O: Order<T>> {
+    queue: &'a Queue<T, O>,
+}
+
+impl<T, O: Order<T>> Sealed for Get<'_, T, O> {}
+
+impl<T, O: Order<T>> Branch for Get<'_, T, O> {
+    type Output = Result<T, RecvError>;
+    type Place = Place<Option<T>>;
+
+    fn try_take(&self) -> Option<Self::Output> {
+        match self.queue.try_get() {
+            Ok(item) => Some(Ok(item)),
+            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
+            Err(TryRecvError::Empty) => None,
+        }
+    }
+
+    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
+        let mut state = self.queue.state.lock();
+        if !state.items.is_empty() || state.is_closed {
+            return false;
+        }
+        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
+        unsafe { place.enter(&mut state.getters, None, ticket, number) };
+        true
+    }
+
+    fn leave(&self, place: &Self::Place) {
+        place.leave(&mut self.queue.state.lock().getters);
+    }
+
+    fn granted(&self, place: Self::Place) -> Option<Self::Output> {
+        Some(place.into_payload().ok_or(RecvError))
     }
 }

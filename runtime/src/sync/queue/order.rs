@@ -13,6 +13,12 @@ pub trait Order<T>: Default + Sealed {
     fn push(&mut self, item: T, size: usize);
     #[doc(hidden)]
     fn pop(&mut self) -> Option<(T, usize)>;
+    #[doc(hidden)]
+    fn len(&self) -> usize;
+    #[doc(hidden)]
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// First in, first out.
@@ -51,6 +57,10 @@ impl<T> Order<T> for Fifo<T> {
     fn pop(&mut self) -> Option<(T, usize)> {
         self.0.pop_front()
     }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl<T> Default for Lifo<T> {
@@ -66,6 +76,10 @@ impl<T> Order<T> for Lifo<T> {
 
     fn pop(&mut self) -> Option<(T, usize)> {
         self.0.pop()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -90,6 +104,10 @@ impl<T: Ord> Order<T> for Priority<T> {
     fn pop(&mut self) -> Option<(T, usize)> {
         let entry = assert_no_switchpoints(|| self.heap.pop())?;
         Some((entry.item, entry.size))
+    }
+
+    fn len(&self) -> usize {
+        self.heap.len()
     }
 }
 

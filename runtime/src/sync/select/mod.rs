@@ -9,21 +9,29 @@
 //! grants first decides (see `hub/wait_list.rs`). What is not granted but only reported, such as the end of a fiber of this hub,
 //! is looked at whenever the fiber is woken, and may only be taken if the ticket could be given up.
 
-use std::cell::RefCell;
+mod branches;
+
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::channel::{Receiver, RecvError, SendError, Sender, TryRecvError, TrySendError};
-use super::waitable::{Sealed, Waitable};
+use super::waitable::Sealed;
 use crate::fiber::slot::Wait;
 use crate::hub;
 use crate::hub::cancel;
 use crate::hub::current;
 use crate::hub::wait_list::Ticket;
-use crate::hub::waiting::{Deadline, Place, must_leave, park_here};
+use crate::hub::waiting::{Deadline, must_leave, park_here};
 use crate::hub::waker::Waker;
+
+pub use super::broadcast::RecvNext;
+pub use super::notify::{Notified, notified};
+pub use super::oneshot::RecvOne;
+pub use super::queue::Get;
+pub use super::semaphore::{Acquire, acquire};
+pub use super::watch::{Changed, changed};
+pub use branches::{At, Ready, Receive, Recv, Send, after, at, ready, recv, send};
 
 /// Something that [`select!`](crate::select!) can wait for. Only kapok's types implement it; `None` of an `Option` is never ready.
 ///
@@ -31,6 +39,12 @@ use crate::hub::waker::Waker;
 /// struct Mine;
 /// impl kapok::sync::select::Branch for Mine {}
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`select!` cannot wait for `{Self}`",
+    note = "a branch is `recv(&receiver)`, `send(&sender, &mut message)`, `changed(&mut watch)`, `ready(&handle)`, \
+            `notified(&notify)`, `acquire(&semaphore)`, `readable(&socket)`, `writable(&socket)`, `after(duration)`, \
+            `at(instant)`, or an `Option` of these"
+)]
 pub trait Branch: Sealed {
     /// What the branch gives when it is taken.
     type Output;
@@ -60,248 +74,14 @@ pub trait Branch: Sealed {
         false
     }
 
-    /// The output of a branch that was granted.
+    /// The output of a branch that was granted; none if somebody else was faster to take what the grant told of.
     #[doc(hidden)]
-    fn granted(&self, place: Self::Place) -> Self::Output;
+    fn granted(&self, place: Self::Place) -> Option<Self::Output>;
 
     /// When it becomes ready by itself.
     #[doc(hidden)]
     fn deadline(&self) -> Option<Instant> {
         None
-    }
-}
-
-/// Receives a message; an error if all senders and messages are gone.
-pub fn recv<T>(receiver: &Receiver<T>) -> Recv<'_, T> {
-    Recv { receiver }
-}
-
-/// What [`recv`] returns.
-#[derive(Debug)]
-#[must_use = "it is for `select!`"]
-pub struct Recv<'a, T> {
-    receiver: &'a Receiver<T>,
-}
-
-impl<T> Sealed for Recv<'_, T> {}
-
-impl<T> Branch for Recv<'_, T> {
-    type Output = Result<T, RecvError>;
-    type Place = Place<Option<T>>;
-
-    fn try_take(&self) -> Option<Self::Output> {
-        match self.receiver.try_recv() {
-            Ok(message) => Some(Ok(message)),
-            Err(TryRecvError::Disconnected) => Some(Err(RecvError)),
-            Err(TryRecvError::Empty) => None,
-        }
-    }
-
-    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
-        let shared = self.receiver.shared();
-        let mut state = shared.state.lock();
-        if shared.can_receive(&state, ticket) {
-            return false;
-        }
-        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
-        unsafe { place.enter(&mut state.receivers, None, ticket, number) };
-        true
-    }
-
-    fn leave(&self, place: &Self::Place) {
-        place.leave(&mut self.receiver.shared().state.lock().receivers);
-    }
-
-    fn granted(&self, place: Self::Place) -> Self::Output {
-        place.into_payload().ok_or(RecvError)
-    }
-}
-
-/// Sends the message in `message`, and leaves `None` there. With `None` the branch is never ready. An error if all receivers are gone.
-pub fn send<'a, T>(sender: &'a Sender<T>, message: &'a mut Option<T>) -> Send<'a, T> {
-    Send {
-        sender,
-        message: RefCell::new(message),
-    }
-}
-
-/// What [`send`] returns.
-#[derive(Debug)]
-#[must_use = "it is for `select!`"]
-pub struct Send<'a, T> {
-    sender: &'a Sender<T>,
-    message: RefCell<&'a mut Option<T>>,
-}
-
-impl<T> Sealed for Send<'_, T> {}
-
-impl<T> Branch for Send<'_, T> {
-    type Output = Result<(), SendError<T>>;
-    type Place = Place<Option<T>>;
-
-    fn try_take(&self) -> Option<Self::Output> {
-        let mut message = self.message.borrow_mut();
-        match self.sender.try_send(message.take()?) {
-            Ok(()) => Some(Ok(())),
-            Err(TrySendError::Disconnected(message)) => Some(Err(SendError(message))),
-            Err(TrySendError::Full(unsent)) => {
-                **message = Some(unsent);
-                None
-            }
-        }
-    }
-
-    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
-        let mut message = self.message.borrow_mut();
-        if message.is_none() {
-            return true; // never ready
-        }
-        let shared = self.sender.shared();
-        let mut state = shared.state.lock();
-        if state.can_send(shared.capacity, ticket) {
-            return false;
-        }
-        // SAFETY: the list is used under this lock alone, and the caller promises the rest.
-        unsafe { place.enter(&mut state.senders, message.take(), ticket, number) };
-        true
-    }
-
-    fn leave(&self, place: &Self::Place) {
-        let unsent = place.leave(&mut self.sender.shared().state.lock().senders);
-        let mut message = self.message.borrow_mut();
-        if unsent.is_some() {
-            **message = unsent;
-        }
-    }
-
-    fn granted(&self, place: Self::Place) -> Self::Output {
-        place
-            .into_payload()
-            .map_or(Ok(()), |unsent| Err(SendError(unsent)))
-    }
-}
-
-/// Ready when the object is: a handle's fiber has ended, an event is set. Takes nothing; a handle can be joined then.
-pub fn ready<W: Waitable + ?Sized>(object: &W) -> Ready<'_, W> {
-    Ready { object }
-}
-
-/// What [`ready`] returns.
-#[derive(Debug)]
-#[must_use = "it is for `select!`"]
-pub struct Ready<'a, W: ?Sized> {
-    object: &'a W,
-}
-
-impl<W: Waitable + ?Sized> Sealed for Ready<'_, W> {}
-
-impl<W: Waitable + ?Sized> Branch for Ready<'_, W> {
-    type Output = ();
-    type Place = Place<()>;
-
-    fn try_take(&self) -> Option<()> {
-        self.object.is_ready().then_some(())
-    }
-
-    unsafe fn enter(&self, place: &Self::Place, ticket: &Ticket, number: u32) -> bool {
-        // SAFETY: the same promise.
-        unsafe { self.object.enter(place, ticket, number) }
-    }
-
-    fn leave(&self, place: &Self::Place) {
-        self.object.leave(place);
-    }
-
-    fn is_reported(&self) -> bool {
-        self.object.is_ready()
-    }
-
-    fn granted(&self, _: Self::Place) {}
-}
-
-/// Ready when `duration` is over, counted from now.
-pub fn after(duration: Duration) -> At {
-    At {
-        // So far away that it is never.
-        instant: Instant::now().checked_add(duration),
-    }
-}
-
-/// Ready at an instant.
-pub fn at(instant: Instant) -> At {
-    At {
-        instant: Some(instant),
-    }
-}
-
-/// What [`after`] and [`at`] return.
-#[derive(Debug)]
-#[must_use = "it is for `select!`"]
-pub struct At {
-    instant: Option<Instant>,
-}
-
-impl Sealed for At {}
-
-impl Branch for At {
-    type Output = ();
-    type Place = ();
-
-    fn try_take(&self) -> Option<()> {
-        let instant = self.instant?;
-        (instant <= Instant::now()).then_some(())
-    }
-
-    unsafe fn enter(&self, _: &Self::Place, _: &Ticket, _: u32) -> bool {
-        true
-    }
-
-    fn leave(&self, _: &Self::Place) {}
-
-    fn granted(&self, _: Self::Place) {}
-
-    fn deadline(&self) -> Option<Instant> {
-        self.instant
-    }
-}
-
-impl<B: Branch> Sealed for Option<B> {}
-
-impl<B: Branch> Branch for Option<B> {
-    type Output = B::Output;
-    type Place = B::Place;
-
-    fn try_take(&self) -> Option<B::Output> {
-        self.as_ref()?.try_take()
-    }
-
-    unsafe fn enter(&self, place: &B::Place, ticket: &Ticket, number: u32) -> bool {
-        match self {
-            // SAFETY: the same promise.
-            Some(branch) => unsafe { branch.enter(place, ticket, number) },
-            None => true,
-        }
-    }
-
-    fn leave(&self, place: &B::Place) {
-        if let Some(branch) = self {
-            branch.leave(place);
-        }
-    }
-
-    fn is_reported(&self) -> bool {
-        self.as_ref().is_some_and(Branch::is_reported)
-    }
-
-    fn granted(&self, place: B::Place) -> B::Output {
-        let branch = self.as_ref();
-        branch
-            .expect("invariant: a branch that is none is never entered")
-            .granted(place)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.as_ref().and_then(Branch::deadline)
     }
 }
 
@@ -318,8 +98,9 @@ pub enum Either<A, B> {
 #[doc(hidden)]
 pub trait Branches: Sealed {
     type Outcome;
-    type Places: Default;
+    type Places;
 
+    fn places(&self) -> Self::Places;
     fn try_take(&self) -> Option<Self::Outcome>;
     /// # Safety
     ///
@@ -327,7 +108,7 @@ pub trait Branches: Sealed {
     unsafe fn enter(&self, places: &Self::Places, ticket: &Ticket, number: u32) -> bool;
     fn leave(&self, places: &Self::Places, granted: Option<u32>);
     fn is_reported(&self) -> bool;
-    fn granted(&self, places: Self::Places, number: u32) -> Self::Outcome;
+    fn granted(&self, places: Self::Places, number: u32) -> Option<Self::Outcome>;
     fn deadline(&self) -> Option<Instant>;
 }
 
@@ -336,6 +117,8 @@ impl Sealed for () {}
 impl Branches for () {
     type Outcome = Infallible;
     type Places = ();
+
+    fn places(&self) {}
 
     fn try_take(&self) -> Option<Infallible> {
         None
@@ -351,7 +134,7 @@ impl Branches for () {
         false
     }
 
-    fn granted(&self, (): (), number: u32) -> Infallible {
+    fn granted(&self, (): (), number: u32) -> Option<Infallible> {
         unreachable!("there is no branch {number} more")
     }
 
@@ -365,6 +148,10 @@ impl<B: Branch, R: Branches> Sealed for (B, R) {}
 impl<B: Branch, R: Branches> Branches for (B, R) {
     type Outcome = Either<B::Output, R::Outcome>;
     type Places = (B::Place, R::Places);
+
+    fn places(&self) -> Self::Places {
+        (B::Place::default(), self.1.places())
+    }
 
     fn try_take(&self) -> Option<Self::Outcome> {
         match self.0.try_take() {
@@ -392,10 +179,10 @@ impl<B: Branch, R: Branches> Branches for (B, R) {
         self.0.is_reported() || self.1.is_reported()
     }
 
-    fn granted(&self, places: Self::Places, number: u32) -> Self::Outcome {
-        match number {
-            0 => Either::First(self.0.granted(places.0)),
-            _ => Either::Rest(self.1.granted(places.1, number - 1)),
+    fn granted(&self, places: Self::Places, number: u32) -> Option<Self::Outcome> {
+        match number.checked_sub(1) {
+            None => self.0.granted(places.0).map(Either::First),
+            Some(number) => self.1.granted(places.1, number).map(Either::Rest),
         }
     }
 
@@ -405,14 +192,60 @@ impl<B: Branch, R: Branches> Branches for (B, R) {
     }
 }
 
+impl<B: Branch> Sealed for [B] {}
+
+impl<B: Branch> Branches for [B] {
+    type Outcome = (usize, B::Output);
+    type Places = Vec<B::Place>;
+
+    fn places(&self) -> Self::Places {
+        self.iter().map(|_| B::Place::default()).collect()
+    }
+
+    fn try_take(&self) -> Option<Self::Outcome> {
+        let mut branches = self.iter().enumerate();
+        branches.find_map(|(position, branch)| Some((position, branch.try_take()?)))
+    }
+
+    unsafe fn enter(&self, places: &Self::Places, ticket: &Ticket, number: u32) -> bool {
+        let mut numbered = self.iter().zip(places).zip(number..);
+        numbered.all(|((branch, place), number)| {
+            // SAFETY: the same promise.
+            unsafe { branch.enter(place, ticket, number) }
+        })
+    }
+
+    fn leave(&self, places: &Self::Places, granted: Option<u32>) {
+        for ((branch, place), number) in self.iter().zip(places).zip(0..) {
+            if granted != Some(number) {
+                branch.leave(place);
+            }
+        }
+    }
+
+    fn is_reported(&self) -> bool {
+        self.iter().any(Branch::is_reported)
+    }
+
+    fn granted(&self, places: Self::Places, number: u32) -> Option<Self::Outcome> {
+        let position = number as usize;
+        let place = places.into_iter().nth(position)?;
+        Some((position, self[position].granted(place)?))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.iter().filter_map(Branch::deadline).min()
+    }
+}
+
 /// One attempt to wait for all branches: entered until this is dropped.
-struct Attempt<'a, B: Branches> {
+struct Attempt<'a, B: Branches + ?Sized> {
     branches: &'a B,
     places: &'a B::Places,
     ticket: &'a Ticket,
 }
 
-impl<B: Branches> Drop for Attempt<'_, B> {
+impl<B: Branches + ?Sized> Drop for Attempt<'_, B> {
     fn drop(&mut self) {
         // Only if the wait is broken off by a panic is it undecided, and then somebody may be about to grant.
         while self.ticket.granted().is_none() && !self.ticket.abandon() {
@@ -428,7 +261,7 @@ impl<B: Branches> Drop for Attempt<'_, B> {
     wakes = "the first branch that is ready",
     cancel = "no branch is taken"
 )]
-pub fn select<B: Branches>(branches: &B) -> B::Outcome {
+pub fn select<B: Branches + ?Sized>(branches: &B) -> B::Outcome {
     let deadline = branches.deadline().map_or(Deadline::Never, Deadline::at);
     loop {
         if let Some(outcome) = branches.try_take() {
@@ -443,15 +276,37 @@ pub fn select<B: Branches>(branches: &B) -> B::Outcome {
 
 /// Tries all branches and does not wait.
 #[doc(hidden)]
-pub fn try_select<B: Branches>(branches: &B) -> Option<B::Outcome> {
+pub fn try_select<B: Branches + ?Sized>(branches: &B) -> Option<B::Outcome> {
     branches.try_take()
 }
 
+/// Waits for the first of any number of branches of one kind, and returns its position with what it gives. With none it waits for ever.
+///
+/// Costs an allocation, and a look at each branch before and after the wait.
+///
+/// # Examples
+///
+/// ```
+/// use kapok::sync::{channel, select};
+///
+/// let (senders, receivers): (Vec<_>, Vec<_>) = (0..10).map(|_| channel::unbounded()).unzip();
+/// senders[7].send("hello").unwrap();
+/// let branches: Vec<_> = receivers.iter().map(select::recv).collect();
+/// assert_eq!(select::first_of(&branches), (7, Ok("hello")));
+/// ```
+#[switchpoint(
+    wakes = "the first branch that is ready",
+    cancel = "no branch is taken"
+)]
+pub fn first_of<B: Branch>(branches: &[B]) -> (usize, B::Output) {
+    select(branches)
+}
+
 /// Waits until one branch is granted and returns it, or until one may be ready.
-fn wait_once<B: Branches>(branches: &B, deadline: Deadline) -> Option<B::Outcome> {
+fn wait_once<B: Branches + ?Sized>(branches: &B, deadline: Deadline) -> Option<B::Outcome> {
     let calm = cancel::is_calm();
     let ticket = Ticket::shared(Waker::current());
-    let places = B::Places::default();
+    let places = branches.places();
     let attempt = Attempt {
         branches,
         places: &places,
@@ -477,7 +332,7 @@ fn wait_once<B: Branches>(branches: &B, deadline: Deadline) -> Option<B::Outcome
         waits = !park_here(Wait::Select, deadline);
     };
     drop(attempt);
-    Some(branches.granted(places, number))
+    branches.granted(places, number)
 }
 
 #[cfg(all(test, kapok_loom))]
@@ -485,7 +340,7 @@ mod tests {
     use loom::sync::Arc;
     use loom::thread;
 
-    use super::super::channel::bounded;
+    use crate::sync::channel::{Receiver, Sender, bounded};
     use super::*;
     use crate::hub::sync_facade::model;
 
