@@ -10,6 +10,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::{Fiber, JoinError, wake_tasks_on_a_fiber};
 use crate::fiber::FiberSlot;
+use crate::fiber::here::Here;
 use crate::fiber::slot::{Rare, Wait, flag};
 use crate::fiber::store;
 use crate::hub::cancel;
@@ -28,17 +29,17 @@ use crate::hub::{Hub, park};
 #[must_use = "dropping a handle detaches its fiber; join it, or say `drop(handle)`"]
 pub struct JoinHandle<T> {
     /// Pinned: the slot is not used again while its `HANDLE` flag is set.
-    fiber: &'static FiberSlot,
+    fiber: Here<FiberSlot>,
     /// The hub the slot belongs to, whose memory lives as long as a handle does.
-    hub: &'static Hub,
-    result: PhantomData<(T, *mut ())>,
+    hub: Here<Hub>,
+    result: PhantomData<T>,
 }
 
 impl<T> JoinHandle<T> {
     pub(super) fn new(hub: &'static Hub, fiber: &'static FiberSlot) -> Self {
         Self {
-            fiber,
-            hub,
+            fiber: Here::new(fiber),
+            hub: Here::new(hub),
             result: PhantomData,
         }
     }
@@ -67,7 +68,10 @@ impl<T> JoinHandle<T> {
     pub fn join(self) -> Result<T, JoinError> {
         if !self.fiber.has(flag::DONE) {
             let me = current::running_fiber();
-            assert!(!std::ptr::eq(me, self.fiber), "a fiber cannot join itself");
+            assert!(
+                !std::ptr::eq(me, self.fiber.get()),
+                "a fiber cannot join itself"
+            );
             let calm = cancel::is_calm();
             loop {
                 self.add_joiner(me);
@@ -80,9 +84,9 @@ impl<T> JoinHandle<T> {
             }
         }
         // SAFETY: `spawn` made this handle together with a body for results of the same `T`.
-        match unsafe { store::take_value::<T>(self.fiber) } {
+        match unsafe { store::take_value::<T>(self.fiber.get()) } {
             Some(value) => Ok(value),
-            None => Err(take_failure(self.fiber)),
+            None => Err(take_failure(self.fiber.get())),
         }
     }
 
@@ -99,7 +103,7 @@ impl<T> JoinHandle<T> {
                 "kapok: `JoinHandle::cancel` unwinds the fiber and needs `panic = \"unwind\"`"
             )
         };
-        cancel::cancel(self.hub, self.fiber);
+        cancel::cancel(self.hub.get(), self.fiber.get());
     }
 
     /// Whether the fiber has ended, so that `join` would not wait.
@@ -132,7 +136,7 @@ impl<T> JoinHandle<T> {
     }
 
     pub(super) fn slot(&self) -> &'static FiberSlot {
-        self.fiber
+        self.fiber.get()
     }
 
     pub(super) fn set_name(&self, name: std::sync::Arc<str>) {
@@ -142,7 +146,7 @@ impl<T> JoinHandle<T> {
     /// The fiber, to unpark it or to tell its name.
     #[must_use]
     pub fn fiber(&self) -> Fiber {
-        Fiber::of(self.hub, self.fiber)
+        Fiber::of(self.hub.get(), self.fiber.get())
     }
 }
 
@@ -163,7 +167,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let fiber = self.fiber;
+        let fiber = self.fiber.get();
         if !fiber.has(flag::DONE) {
             self.hub.tasks.serve_by(wake_tasks_on_a_fiber);
             // Cloned and dropped with nothing borrowed, as both may run anything, even the fiber to its end.
@@ -197,12 +201,12 @@ impl<T> Drop for JoinHandle<T> {
         self.fiber.clear(flag::HANDLE);
         if self.fiber.has(flag::DONE) {
             // SAFETY: `spawn` made this handle together with a body for results of the same `T`.
-            let value = unsafe { store::take_value::<T>(self.fiber) };
-            let rare = take_rare(self.fiber);
+            let value = unsafe { store::take_value::<T>(self.fiber.get()) };
+            let rare = take_rare(self.fiber.get());
             // The slot goes back before the value or a payload is dropped: their destructors may do anything, even end the hub.
-            self.hub.release(self.fiber);
+            self.hub.release(self.fiber.get());
             if self.hub.late_handles.get() > 0 {
-                end::drop_late_handle(self.hub);
+                end::drop_late_handle(self.hub.get());
             }
             drop(rare);
             drop(value);

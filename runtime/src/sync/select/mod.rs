@@ -340,9 +340,9 @@ mod tests {
     use loom::sync::Arc;
     use loom::thread;
 
-    use crate::sync::channel::{Receiver, Sender, bounded};
     use super::*;
     use crate::hub::sync_facade::model;
+    use crate::sync::channel::{Receiver, Sender, bounded};
 
     type Message = Arc<u32>;
 
