@@ -182,6 +182,15 @@ fn a_server_without_descriptors_says_so_once_and_goes_on() {
 }
 
 #[test]
+fn connections_that_found_no_descriptor_wake_other_acceptors() {
+    let _watchdog = Watchdog::new("few descriptors, many acceptors");
+    for case in ["fibers", "cancelled"] {
+        let end = run(env!("CARGO_BIN_EXE_few_descriptors"), &[case]);
+        end.check(Some(0), "all served\n");
+    }
+}
+
+#[test]
 fn hubs_that_are_run_to_their_end_leave_nothing_behind() {
     let _watchdog = Watchdog::new("runs");
     let run_once = || {

@@ -91,9 +91,9 @@ impl Source {
         self.interest(direction).ready.get()
     }
 
-    /// To be tried again, whatever the events say.
-    pub(crate) fn set_ready(&self, direction: Direction) {
-        self.interest(direction).ready.set(true);
+    /// To be tried again, whatever the events say, by all who wait.
+    pub(crate) fn set_ready(&self, hub: &Hub, direction: Direction) {
+        self.interest(direction).report(hub);
     }
 
     /// An operation would have blocked.

@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use crate::fiber::slot::{NEVER, Wait};
+use crate::hub::Hub;
 use crate::hub::current;
 use crate::hub::registration::Registered;
 use crate::hub::report::report;
-use crate::hub::sources::Direction;
+use crate::hub::sources::{Direction, Source};
 
 /// How long to wait before trying again when the system has no descriptor or memory for one more connection. No event tells
 /// when it has.
@@ -94,14 +95,13 @@ impl<L: AsFd + Send + Sync + 'static> Acceptor<L> {
                 }
             }
             let retries = deadline != NEVER;
-            self.registered.register(hub)?.clear_ready(Direction::Read);
-            match self
-                .registered
-                .wait(hub, Direction::Read, Wait::Accept, deadline)
-            {
-                Err(error) if retries && error.kind() == io::ErrorKind::TimedOut => {
-                    self.registered.register(hub)?.set_ready(Direction::Read);
-                }
+            let source = self.registered.register(hub)?;
+            source.clear_ready(Direction::Read);
+            let left = retries.then(|| Left { hub, source });
+            let waited = (self.registered).wait(hub, Direction::Read, Wait::Accept, deadline);
+            drop(left);
+            match waited {
+                Err(error) if retries && error.kind() == io::ErrorKind::TimedOut => {}
                 other => other?,
             }
         }
@@ -120,6 +120,19 @@ impl<L: AsFd + Send + Sync + 'static> Acceptor<L> {
                 RETRY_TIME.as_millis()
             ));
         }
+    }
+}
+
+/// A connection that could not be taken. No event tells of it again: when its fiber has waited, or is cancelled meanwhile, all who
+/// wait are to try.
+struct Left<'a> {
+    hub: &'a Hub,
+    source: &'static Source,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.source.set_ready(self.hub, Direction::Read);
     }
 }
 
