@@ -1,13 +1,14 @@
 //! TCP streams and listeners.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use kapok::net::{TcpListener, TcpStream, ToSocketAddrs};
+use kapok::io::pipe;
+use kapok::net::{TcpListener, TcpStream, ToSocketAddrs, UnixStream};
 use kapok::{spawn, yield_now};
 
 use crate::support::on_a_hub;
@@ -516,5 +517,33 @@ fn abort_resets_the_connection_and_wakes_who_waits() {
         assert_eq!(read, io::ErrorKind::ConnectionReset);
         assert_eq!(written, io::ErrorKind::BrokenPipe);
         drop(server);
+    });
+}
+
+/// Reads as into so many buffers of one byte each.
+fn read_singly(mut stream: impl Read, buffers: usize) -> usize {
+    let mut bytes = vec![[0; 1]; buffers];
+    let mut slices: Vec<_> = bytes.iter_mut().map(|byte| IoSliceMut::new(byte)).collect();
+    stream.read_vectored(&mut slices).unwrap()
+}
+
+#[test]
+fn bytes_behind_more_buffers_than_the_system_takes_are_read() {
+    on_a_hub("many buffers", || {
+        fn check(mut reader: impl Read + 'static, mut writer: impl Write) {
+            let reading = spawn(move || {
+                assert_eq!(read_singly(&mut reader, 1500), 1024);
+                reader.read(&mut [0; 5000]).unwrap()
+            });
+            yield_now();
+            writer.write_all(&[1; 4000]).unwrap();
+            assert_eq!(reading.join().unwrap(), 4000 - 1024);
+        }
+        let (reader, writer) = pair();
+        check(reader, writer);
+        let (reader, writer) = UnixStream::pair().unwrap();
+        check(reader, writer);
+        let (reader, writer) = pipe().unwrap();
+        check(reader, writer);
     });
 }

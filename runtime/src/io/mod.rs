@@ -19,4 +19,4 @@ pub use readiness::{Descriptor, DescriptorReady, readable, writable};
 pub use registered::Registered;
 pub use stdin::{Stdin, StdinLock, stdin};
 
-pub(crate) use timed::{Timed, checked, read_timeouts, timeouts, write_timeouts};
+pub(crate) use timed::{Timed, at_once, checked, read_timeouts, timeouts, write_timeouts};

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::{Direction, Timed, read_timeouts, write_timeouts};
+use super::{Direction, Timed, at_once, read_timeouts, write_timeouts};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
@@ -117,7 +117,7 @@ impl Read for &PipeReader {
 
     #[switchpoint]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let asked = buffers.iter().map(|buffer| buffer.len()).sum();
+        let (buffers, asked) = at_once(buffers);
         if asked == 0 {
             return Ok(0);
         }

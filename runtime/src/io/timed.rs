@@ -1,7 +1,7 @@
 //! A descriptor whose operations wait in fibers, with limits of time for each direction: what all sockets and pipes are made of.
 
 use std::cell::Cell;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::hub::sources::Direction;
 /// Between two attempts of an operation of which no event tells; doubled each time.
 const RETRY_TIME_MIN: Duration = Duration::from_millis(1);
 const RETRY_TIME_MAX: Duration = Duration::from_millis(64);
+
+/// Buffers that one system call takes (`IOV_MAX`).
+const BUFFERS_MAX: usize = 1024;
 
 /// A non-blocking descriptor, its registration, and how long a read or a write may wait.
 #[derive(Debug)]
@@ -219,6 +222,16 @@ impl<S: AsFd + Send + Sync + 'static> Timed<S> {
     pub(crate) fn wait_end(&self, hub: &Hub, direction: Direction) -> u64 {
         self.limit(direction).get().end(hub)
     }
+}
+
+/// As many of the buffers as one system call takes, and for how many bytes they have room.
+pub(crate) fn at_once<'a, 'b>(
+    buffers: &'a mut [IoSliceMut<'b>],
+) -> (&'a mut [IoSliceMut<'b>], usize) {
+    let count = buffers.len().min(BUFFERS_MAX);
+    let buffers = &mut buffers[..count];
+    let room = buffers.iter().map(|buffer| buffer.len()).sum();
+    (buffers, room)
 }
 
 /// A timeout of centuries is one, and not none.

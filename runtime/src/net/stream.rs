@@ -15,7 +15,7 @@ use super::keepalive::Keepalive;
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, checked, timeouts};
+use crate::io::{Direction, Timed, at_once, checked, timeouts};
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
 ///
@@ -313,13 +313,16 @@ impl Read for &TcpStream {
 
     #[switchpoint]
     fn read_vectored(&mut self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        let (buffers, asked) = at_once(buffers);
+        if asked == 0 {
+            return Ok(0);
+        }
         let taken = self
             .socket
             .operate(Direction::Read, Wait::Read, |mut socket| {
                 socket.read_vectored(buffers)
             })?;
-        self.socket
-            .note_read(buffers.iter().map(|buffer| buffer.len()).sum(), taken);
+        self.socket.note_read(asked, taken);
         Ok(taken)
     }
 }

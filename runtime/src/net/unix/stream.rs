@@ -16,7 +16,7 @@ use super::{address, ancillary};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, timeouts};
+use crate::io::{Direction, Timed, at_once, timeouts};
 use crate::net::Connection;
 
 /// A connection within the machine, with the methods of [`std::os::unix::net::UnixStream`].
@@ -303,7 +303,7 @@ impl UnixStream {
 
     #[inline(always)]
     fn read_some(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        let asked = buffers.iter().map(|buffer| buffer.len()).sum();
+        let (buffers, asked) = at_once(buffers);
         if asked == 0 {
             return Ok(0);
         }
