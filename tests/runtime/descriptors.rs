@@ -316,3 +316,28 @@ fn an_operation_must_not_switch() {
         assert!(counter.as_fd().as_raw_fd() > 0);
     });
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn packets_in_a_pipe_are_all_read() {
+    on_a_hub("packets", || {
+        let (mut reader, mut writer) = pipe().unwrap();
+        // As a child can do it to its standard output.
+        let flags = libc::O_DIRECT | libc::O_NONBLOCK;
+        // SAFETY: the call takes numbers, and the descriptor is open.
+        let set = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, flags) };
+        assert_eq!(set, 0);
+        let reading = spawn(move || {
+            let mut lengths = [0; 3];
+            for length in &mut lengths {
+                *length = reader.read(&mut [0; 64]).unwrap();
+            }
+            lengths
+        });
+        yield_now();
+        for packet in ["a", "bc", "def"] {
+            writer.write_all(packet.as_bytes()).unwrap();
+        }
+        assert_eq!(reading.join().unwrap(), [1, 2, 3]);
+    });
+}

@@ -111,7 +111,7 @@ impl Read for &PipeReader {
         let taken = self
             .pipe
             .operate(Direction::Read, Wait::Read, |mut pipe| pipe.read(buffer))?;
-        self.pipe.note_read(buffer.len(), taken);
+        current::hub().spend_bytes(taken);
         Ok(taken)
     }
 
@@ -124,7 +124,7 @@ impl Read for &PipeReader {
         let taken = (self.pipe).operate(Direction::Read, Wait::Read, |mut pipe| {
             pipe.read_vectored(buffers)
         })?;
-        self.pipe.note_read(asked, taken);
+        current::hub().spend_bytes(taken);
         Ok(taken)
     }
 }

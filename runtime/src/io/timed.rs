@@ -172,7 +172,8 @@ impl<S: AsFd + Send + Sync + 'static> Timed<S> {
 
     /// Takes note that a read of `asked` bytes took `taken`: a short one has drained the descriptor.
     ///
-    /// For streams of bytes alone, and not for unix ones, whose reads stop where descriptors were sent along.
+    /// For streams of bytes alone. Not for unix ones where a read stops as descriptors were sent along; nor for pipes, in which
+    /// whoever writes may keep his writes apart (`O_DIRECT`).
     #[inline(always)]
     pub(crate) fn note_read(&self, asked: usize, taken: usize) {
         let hub = current::hub();
