@@ -1,6 +1,6 @@
 //! TCP streams and listeners.
 
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -545,5 +545,40 @@ fn bytes_behind_more_buffers_than_the_system_takes_are_read() {
         check(reader, writer);
         let (reader, writer) = pipe().unwrap();
         check(reader, writer);
+    });
+}
+
+#[test]
+fn nothing_is_read_and_written_at_once() {
+    on_a_hub("nothing", || {
+        fn check(mut reader: impl Read, mut writer: impl Write) {
+            assert_eq!(reader.read(&mut []).unwrap(), 0);
+            assert_eq!(read_singly(&mut reader, 0), 0);
+            assert_eq!(writer.write(&[]).unwrap(), 0);
+            assert_eq!(writer.write_vectored(&[]).unwrap(), 0);
+            let nothing = [IoSlice::new(&[]), IoSlice::new(&[])];
+            assert_eq!(writer.write_vectored(&nothing).unwrap(), 0);
+        }
+        fn fill(mut writer: impl Write) {
+            while writer.write(&[0; 1 << 16]).is_ok() {}
+        }
+        let at_once = Some(Duration::from_millis(1));
+        let (reader, writer) = pair();
+        reader.set_read_timeout(at_once).unwrap();
+        assert_eq!(kind((&reader).read(&mut [0])), io::ErrorKind::TimedOut);
+        writer.set_write_timeout(at_once).unwrap();
+        fill(&writer);
+        check(&reader.try_clone().unwrap(), &writer);
+
+        let (reader, writer) = UnixStream::pair().unwrap();
+        writer.set_write_timeout(at_once).unwrap();
+        fill(&writer);
+        check(&reader, &writer);
+        assert_eq!(writer.send_with_fds(&[], &[]).unwrap(), 0);
+
+        let (reader, writer) = pipe().unwrap();
+        writer.set_write_timeout(at_once).unwrap();
+        fill(&writer);
+        check(&reader, &writer);
     });
 }

@@ -227,6 +227,9 @@ impl Write for &PipeWriter {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let written =
             (self.pipe).operate(Direction::Write, Wait::Write, |mut pipe| pipe.write(bytes))?;
         current::hub().spend_bytes(written);
@@ -235,6 +238,9 @@ impl Write for &PipeWriter {
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(0);
+        }
         let written = (self.pipe).operate(Direction::Write, Wait::Write, |mut pipe| {
             pipe.write_vectored(buffers)
         })?;

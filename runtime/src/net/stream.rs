@@ -334,6 +334,9 @@ impl Write for &TcpStream {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let written = self
             .socket
             .operate(Direction::Write, Wait::Write, |mut socket| {
@@ -345,6 +348,9 @@ impl Write for &TcpStream {
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(0);
+        }
         let written = self
             .socket
             .operate(Direction::Write, Wait::Write, |mut socket| {

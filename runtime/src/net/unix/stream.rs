@@ -263,6 +263,9 @@ impl UnixStream {
     )]
     pub fn send_with_fds(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
         ancillary::check_send(bytes, fds)?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let written = self
             .socket
             .operate(Direction::Write, Wait::Write, |socket| {
@@ -342,6 +345,9 @@ impl Write for &UnixStream {
     )]
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         let written = self
             .socket
             .operate(Direction::Write, Wait::Write, |mut socket| {
@@ -353,6 +359,9 @@ impl Write for &UnixStream {
 
     #[switchpoint]
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return Ok(0);
+        }
         let written = self
             .socket
             .operate(Direction::Write, Wait::Write, |mut socket| {
