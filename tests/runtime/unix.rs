@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -192,6 +192,53 @@ fn connect_from(own: &SocketAddr, to: &SocketAddr) {
     );
     let status = unblock(move || Command::new("python3").args(["-c", &program]).status());
     assert!(status.unwrap().unwrap().success());
+}
+
+/// Connects from a path of all the bytes that an address has room for, which std's addresses cannot be made of.
+fn connect_from_a_full_path(folder: &Folder, to: &SocketAddr) -> OwnedFd {
+    let call = |result: libc::c_int| assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    let address_of = |path: &[u8]| {
+        let mut address = libc::sockaddr_un {
+            sun_family: libc::AF_UNIX as libc::sa_family_t,
+            sun_path: [0; 108],
+        };
+        for (place, byte) in address.sun_path.iter_mut().zip(path) {
+            *place = *byte as libc::c_char;
+        }
+        address
+    };
+    let mut own = folder.socket().into_os_string().into_encoded_bytes();
+    own.resize(108, b'x');
+    let (own, to) = (
+        address_of(&own),
+        address_of(to.as_pathname().unwrap().as_os_str().as_encoded_bytes()),
+    );
+    let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+    // SAFETY: the call takes numbers.
+    let socket = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) };
+    assert!(socket >= 0, "{}", io::Error::last_os_error());
+    // SAFETY: the descriptor is new, and nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the descriptor is open, and the address has that length.
+    call(unsafe { libc::bind(socket.as_raw_fd(), (&raw const own).cast(), length) });
+    // SAFETY: as above.
+    call(unsafe { libc::connect(socket.as_raw_fd(), (&raw const to).cast(), length) });
+    socket
+}
+
+#[test]
+fn a_peer_whose_path_is_as_long_as_can_be_is_accepted() {
+    on_a_hub("full path", || {
+        let folder = Folder::new();
+        let listener = UnixListener::bind(folder.socket()).unwrap();
+        let _client = connect_from_a_full_path(&folder, &listener.local_addr().unwrap());
+        let (server, peer) = listener.accept().unwrap();
+        assert_eq!(peer.as_pathname().unwrap().as_os_str().len(), 108);
+        assert_eq!(
+            server.peer_addr().unwrap().as_pathname(),
+            peer.as_pathname()
+        );
+    });
 }
 
 #[test]

@@ -167,7 +167,10 @@ fn accept_nonblocking(
     let (stream, peer) = listener.accept()?;
     #[cfg(not(target_os = "linux"))]
     stream.set_nonblocking(true)?;
-    Ok((OwnedFd::from(stream).into(), address::from_socket2(&peer)?))
+    let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(stream));
+    // std takes no path of full length without a zero behind it from us, but from the system it does.
+    let peer = address::from_socket2(&peer).or_else(|_| stream.peer_addr())?;
+    Ok((stream, peer))
 }
 
 /// The connections of a listener, made by [`UnixListener::incoming`]. Ends when the listener is closed or the hub stops.
