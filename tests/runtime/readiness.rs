@@ -1,15 +1,15 @@
 //! Sockets, pipes and children among other things that are waited for.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use kapok::io::{Registered, pipe, readable};
 use kapok::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
 use kapok::process::Command;
 use kapok::sync::{Event, Waitable, as_completed, channel, wait, wait_timeout};
-use kapok::{select, spawn, timeout, yield_now};
+use kapok::{Hubs, HubsConfig, select, spawn, timeout, yield_now};
 
-use crate::support::on_a_hub;
+use crate::support::{Watchdog, on_a_hub};
 
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(5);
@@ -162,4 +162,27 @@ fn children_are_waited_for_with_fibers_and_events() {
         assert!(rounds >= 1 && !slow.wait().unwrap().success());
         fiber.join().unwrap();
     });
+}
+
+#[test]
+fn a_listener_is_ready_when_its_hub_stops() {
+    let _watchdog = Watchdog::new("a listener of a hub that stops");
+    let (tell, told) = channel::unbounded();
+    let running = Hubs::new(HubsConfig::new().count(1)).start(move |_hub| {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        tell.send(()).unwrap();
+        select! {
+            () = readable(&listener) => {},
+            () = after(LONG) => unreachable!("the hub was stopped"),
+        }
+        assert_eq!(
+            listener.accept().unwrap_err().kind(),
+            ErrorKind::ConnectionAborted
+        );
+        Ok(())
+    });
+    let running = running.unwrap();
+    told.recv().unwrap();
+    running.stop(LONG);
+    running.join().unwrap();
 }

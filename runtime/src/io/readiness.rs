@@ -29,6 +29,11 @@ pub(crate) mod sealed {
     pub trait Descriptor {
         #[expect(private_interfaces, reason = "it is called by this crate alone")]
         fn watched(&self) -> &dyn super::Watched;
+
+        /// Whether reading is accepting, which a hub that stops does no more.
+        fn accepts(&self) -> bool {
+            false
+        }
     }
 }
 
@@ -60,7 +65,7 @@ impl<S: AsFd + Send + Sync + 'static> Watched for Registered<S> {
 
 /// For types with a `registered`.
 macro_rules! descriptors {
-    ($($type:ty),+ $(,)?) => {
+    ($($type:ty $(: $accepts:literal)?),+ $(,)?) => {
         $(impl $crate::io::Descriptor for $type {}
 
         impl $crate::io::readiness::sealed::Descriptor for $type {
@@ -68,6 +73,10 @@ macro_rules! descriptors {
             fn watched(&self) -> &dyn $crate::io::readiness::Watched {
                 self.registered()
             }
+
+            $(fn accepts(&self) -> bool {
+                $accepts
+            })?
         })+
     };
 }
@@ -76,10 +85,10 @@ pub(crate) use descriptors;
 
 descriptors!(
     crate::net::TcpStream,
-    crate::net::TcpListener,
+    crate::net::TcpListener: true,
     crate::net::UdpSocket,
     crate::net::UnixStream,
-    crate::net::UnixListener,
+    crate::net::UnixListener: true,
     crate::net::UnixDatagram,
     super::PipeReader,
     super::PipeWriter,
@@ -94,8 +103,8 @@ impl<T: AsFd> sealed::Descriptor for super::Registered<T> {
     }
 }
 
-/// When a read (an `accept`, a `recv`) would not block: there is something, the end, or an error. For [`select!`](crate::select!) and
-/// [`wait`](crate::sync::wait()).
+/// When a read (an `accept`, a `recv`) would not block: there is something, the end, or an error, such as that of `accept` when the hub
+/// stops. For [`select!`](crate::select!) and [`wait`](crate::sync::wait()).
 ///
 /// Each look costs a system call. Somebody else may take what there was before a read comes to it.
 ///
@@ -115,12 +124,12 @@ impl<T: AsFd> sealed::Descriptor for super::Registered<T> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn readable<D: Descriptor + ?Sized>(descriptor: &D) -> DescriptorReady<'_> {
-    DescriptorReady::new(descriptor.watched(), Direction::Read)
+    DescriptorReady::new(descriptor.watched(), Direction::Read, descriptor.accepts())
 }
 
 /// When a write would not block: there is room, or an error. As [`readable`].
 pub fn writable<D: Descriptor + ?Sized>(descriptor: &D) -> DescriptorReady<'_> {
-    DescriptorReady::new(descriptor.watched(), Direction::Write)
+    DescriptorReady::new(descriptor.watched(), Direction::Write, false)
 }
 
 /// What [`readable`] and [`writable`] return.
@@ -128,15 +137,18 @@ pub fn writable<D: Descriptor + ?Sized>(descriptor: &D) -> DescriptorReady<'_> {
 pub struct DescriptorReady<'a> {
     watched: &'a dyn Watched,
     direction: Direction,
+    /// It is ready too when the hub stops.
+    accepts: bool,
     /// The system cannot wait for it: an operation will tell why.
     is_refused: Cell<bool>,
 }
 
 impl<'a> DescriptorReady<'a> {
-    fn new(watched: &'a dyn Watched, direction: Direction) -> Self {
+    fn new(watched: &'a dyn Watched, direction: Direction, accepts: bool) -> Self {
         Self {
             watched,
             direction,
+            accepts,
             is_refused: Cell::new(false),
         }
     }
@@ -146,7 +158,11 @@ impl<'a> DescriptorReady<'a> {
         if self.is_refused.get() || self.watched.is_closed() {
             return true;
         }
-        let source = current::existing_hub().and_then(|hub| self.watched.source(hub));
+        let hub = current::existing_hub();
+        if self.accepts && hub.is_some_and(|hub| hub.is_stopping.get()) {
+            return true;
+        }
+        let source = hub.and_then(|hub| self.watched.source(hub));
         if source.is_some_and(|source| !source.is_ready(self.direction)) {
             return false;
         }
@@ -174,7 +190,12 @@ impl Waitable for DescriptorReady<'_> {
 
     unsafe fn enter(&self, _: &Place<()>, _: &Ticket, _: u32) -> bool {
         match self.watched.register(current::hub()) {
-            Ok(source) => source.add_waiter(self.direction, current::running_fiber()),
+            Ok(source) => {
+                if self.accepts {
+                    source.is_listener.set(true);
+                }
+                source.add_waiter(self.direction, current::running_fiber());
+            }
             Err(_) => self.is_refused.set(true),
         }
         // What came before it was watched is told by an event, but a look is cheaper than a turn of the hub.
