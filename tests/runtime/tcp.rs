@@ -1,5 +1,6 @@
 //! TCP streams and listeners.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -9,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use kapok::io::pipe;
 use kapok::net::{TcpListener, TcpStream, ToSocketAddrs, UnixStream};
-use kapok::{spawn, yield_now};
+use kapok::{JoinHandle, spawn, yield_now};
 
-use crate::support::on_a_hub;
+use crate::support::{crowd, on_a_hub};
 
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -580,5 +581,34 @@ fn nothing_is_read_and_written_at_once() {
         writer.set_write_timeout(at_once).unwrap();
         fill(&writer);
         check(&reader, &writer);
+    });
+}
+
+#[test]
+fn a_crowd_waits_for_one_stream() {
+    on_a_hub("crowd of readers", || {
+        let (client, mut server) = pair();
+        let client = Rc::new(client);
+        let (readers, taken) = (crowd().min(30_000), Rc::new(Cell::new(0)));
+        let readers: Vec<_> = (0..readers)
+            .map(|_| {
+                let (client, taken) = (Rc::clone(&client), Rc::clone(&taken));
+                spawn(move || {
+                    (&*client).read_exact(&mut [0]).unwrap();
+                    taken.set(taken.get() + 1);
+                })
+            })
+            .collect();
+        yield_now();
+        // Each byte wakes all of them, and all but one wait again.
+        for sent in 1..=5 {
+            server.write_all(&[0]).unwrap();
+            while taken.get() < sent {
+                yield_now();
+            }
+        }
+        readers.iter().for_each(JoinHandle::cancel);
+        let ended = readers.into_iter().map(JoinHandle::join);
+        assert_eq!(ended.filter(Result::is_ok).count(), 5);
     });
 }

@@ -10,6 +10,7 @@
 //! ever wrapped the consequence would be one needless attempt, no more.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task;
@@ -48,7 +49,7 @@ struct Interest {
     ready: Cell<bool>,
     /// The fiber that waits; more of them are rare.
     waiter: Cell<Option<&'static FiberSlot>>,
-    more: RefCell<Vec<&'static FiberSlot>>,
+    more: RefCell<VecDeque<&'static FiberSlot>>,
     /// The task that polled last.
     task: RefCell<Option<task::Waker>>,
 }
@@ -114,7 +115,7 @@ impl Source {
         if interest.waiter.get().is_none() {
             interest.waiter.set(Some(fiber));
         } else {
-            interest.more.borrow_mut().push(fiber);
+            interest.more.borrow_mut().push_back(fiber);
         }
     }
 
@@ -128,10 +129,11 @@ impl Source {
         {
             interest.waiter.set(None);
         } else {
-            interest
-                .more
-                .borrow_mut()
-                .retain(|waiter| !std::ptr::eq(*waiter, fiber));
+            // They are woken in their order: the one that runs is the first.
+            let mut more = interest.more.borrow_mut();
+            if let Some(place) = more.iter().position(|waiter| std::ptr::eq(*waiter, fiber)) {
+                more.remove(place);
+            }
         }
     }
 
