@@ -253,3 +253,29 @@ fn a_linger_of_zero_resets_the_connection() {
         assert_eq!(kind(server.read(&mut [0])), io::ErrorKind::ConnectionReset);
     });
 }
+
+#[test]
+fn a_linger_of_part_of_a_second_is_not_zero() {
+    on_a_hub("short linger", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let half = Duration::from_millis(500);
+        let beyond = Duration::from_secs(1 << 32);
+        for (asked, seconds) in [
+            (half, 1),
+            (Duration::from_secs(1) + half, 2),
+            (beyond, 1 << 31),
+        ] {
+            stream.set_linger(Some(asked)).unwrap();
+            let linger = stream.linger().unwrap().unwrap();
+            assert!(
+                linger >= asked.min(Duration::from_secs(1 << 20)),
+                "{linger:?}"
+            );
+            assert!(linger <= Duration::from_secs(seconds), "{linger:?}");
+        }
+        stream.set_linger(Some(Duration::ZERO)).unwrap();
+        assert_eq!(stream.linger().unwrap(), Some(Duration::ZERO));
+        drop((listener, stream));
+    });
+}

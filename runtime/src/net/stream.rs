@@ -17,6 +17,9 @@ use crate::hub::current;
 use crate::hub::registration::Registered;
 use crate::io::{Direction, Timed, at_once, checked, timeouts};
 
+/// Seconds for which a socket can linger.
+const LINGER_MAX: u64 = i32::MAX as u64;
+
 /// A TCP connection, with the methods of [`std::net::TcpStream`].
 ///
 /// Reading and writing go through `&TcpStream` too, so one fiber may read while another writes. The stream may move to another
@@ -223,14 +226,19 @@ impl TcpStream {
     /// sends them by and by.
     ///
     /// With a time of zero they are thrown away and the peer sees a reset, as by [`abort`](Self::abort). **With another time the
-    /// drop blocks the thread, and all its fibers,** until they are acknowledged or the time has passed, in whole seconds: the
+    /// drop blocks the thread, and all its fibers,** until they are acknowledged or the time has passed, in seconds, rounded up: the
     /// system waits in `close`, of non-blocking sockets too. Rather [`shutdown`](Self::shutdown) and read to the end.
     ///
     /// # Errors
     ///
     /// Those of the system.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.options().set_linger(linger)
+        // Neither a part of a second nor a very long time becomes zero.
+        let whole_seconds = |time: Duration| {
+            let part = u64::from(time.subsec_nanos() > 0);
+            Duration::from_secs(time.as_secs().saturating_add(part).min(LINGER_MAX))
+        };
+        self.options().set_linger(linger.map(whole_seconds))
     }
 
     /// The value of `SO_LINGER`.
