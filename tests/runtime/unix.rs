@@ -758,3 +758,46 @@ print(s.recvmsg(10, socket.CMSG_SPACE(4))[0].decode())
         assert_eq!(output.stdout, b"done\n");
     });
 }
+
+/// How many descriptors this process has for itself.
+fn descriptors_of_this_process() -> usize {
+    let own = format!("Pid:\t{}", std::process::id());
+    fs::read_dir("/proc/self/fdinfo")
+        .unwrap()
+        .filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
+        .filter(|text| text.lines().any(|line| line == own))
+        .count()
+}
+
+#[test]
+fn descriptors_come_behind_what_else_a_socket_tells() {
+    on_a_hub("told besides", || {
+        let (one, other) = UnixStream::pair().unwrap();
+        for option in [libc::SO_PASSCRED, libc::SO_PASSSEC, libc::SO_PASSPIDFD] {
+            let yes: libc::c_int = 1;
+            // SAFETY: the descriptor is open, and the value has that length. Not every system knows every option.
+            unsafe {
+                libc::setsockopt(
+                    other.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    option,
+                    (&raw const yes).cast(),
+                    size_of_val(&yes) as libc::socklen_t,
+                )
+            };
+        }
+        for count in 0..3 {
+            one.send_with_fds(b"x", &vec![one.as_fd(); count]).unwrap();
+            let (length, descriptors) = other.recv_with_fds(&mut [0; 8], count).unwrap();
+            assert_eq!((length, descriptors.len()), (1, count));
+            assert!(descriptors.iter().all(is_closed_on_exec));
+            if count > 0 {
+                one.send_with_fds(b"x", &vec![one.as_fd(); count]).unwrap();
+                let error = kind(other.recv_with_fds(&mut [0; 8], count - 1));
+                assert_eq!(error, io::ErrorKind::InvalidData);
+            }
+            assert_eq!(descriptors_of(&one), 1 + count);
+        }
+        assert_eq!(descriptors_of_this_process(), 0);
+    });
+}

@@ -1,16 +1,21 @@
 //! What travels beside the bytes of a unix socket: descriptors.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 
 /// What the system lets one message carry (`SCM_MAX_FD`).
 pub(super) const DESCRIPTORS_MAX: usize = 253;
+/// Room for what a socket may be set to tell besides, in front of the descriptors: the sender's credentials, a descriptor of its
+/// process, its security context.
+const OTHERS_SIZE: usize = 512;
+/// A descriptor of the process that sent (`SO_PASSPIDFD`); other systems have no such message.
+const SCM_PIDFD: libc::c_int = 4;
 
 /// Why a message with descriptors is not even tried.
 pub(super) fn check_send(bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -57,30 +62,85 @@ pub(super) fn receive(
     buffer: &mut [u8],
     descriptors_max: usize,
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let room = descriptors_max.min(DESCRIPTORS_MAX);
-    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(room))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     #[cfg(target_os = "linux")]
-    let flags = RecvFlags::CMSG_CLOEXEC;
+    const FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
     #[cfg(not(target_os = "linux"))]
-    let flags = RecvFlags::empty();
-    let mut buffers = [IoSliceMut::new(buffer)];
-    let message = recvmsg(socket, &mut buffers, &mut ancillary, flags)?;
-    let mut descriptors = Vec::new();
-    for received in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = received {
-            descriptors.extend(received);
-        }
-    }
+    const FLAGS: libc::c_int = 0;
+    let room = descriptors_max.min(DESCRIPTORS_MAX);
+    let size = rustix::cmsg_space!(ScmRights(room)) + OTHERS_SIZE;
+    // Of words, so that it is aligned.
+    let mut space = vec![0_u64; size.div_ceil(size_of::<u64>())];
+    let mut bytes = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: the record is made of numbers and pointers, which may be zero.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut bytes;
+    message.msg_iovlen = 1;
+    message.msg_control = space.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&*space) as _;
+    // SAFETY: the descriptor is open as long as it is borrowed; the message names memory that may be written, with its lengths, and
+    // all of it lives as long as the call.
+    let length = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut message, FLAGS) };
+    let Ok(length) = usize::try_from(length) else {
+        return Err(io::Error::last_os_error());
+    };
+    let descriptors = take_descriptors(&message);
     #[cfg(not(target_os = "linux"))]
     for descriptor in &descriptors {
         rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
     }
-    // The space is rounded up, so there may be one more than asked for.
-    if descriptors.len() > descriptors_max || message.flags.contains(ReturnFlags::CTRUNC) {
+    // There may have been room for more than were asked for.
+    if descriptors.len() > descriptors_max || message.msg_flags & libc::MSG_CTRUNC != 0 {
         return Err(too_many(descriptors_max));
     }
-    Ok((message.bytes, descriptors))
+    Ok((length, descriptors))
+}
+
+/// The descriptors of a message that was just received. One that the system has put in by itself is closed.
+///
+/// Not by rustix, which knows no such descriptors, and credentials only of processes that this one can see.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the lengths have other types elsewhere"
+)]
+fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut taken = Vec::new();
+    let end = message.msg_control.addr() + message.msg_controllen as usize;
+    // SAFETY: the control part of the message lives, is aligned, and the kernel has set its length to what it wrote.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: the macros return a header that lies in the control part as a whole, or null.
+        let libc::cmsghdr {
+            cmsg_level: level,
+            cmsg_type: kind,
+            cmsg_len: length,
+            ..
+        } = unsafe { header.read() };
+        // SAFETY: as above; what follows the header is not looked at.
+        let data = unsafe { libc::CMSG_DATA(header) };
+        // A truncated one may tell its whole length.
+        let length = (header.addr() + length as usize)
+            .min(end)
+            .saturating_sub(data.addr());
+        if level == libc::SOL_SOCKET && (kind == libc::SCM_RIGHTS || kind == SCM_PIDFD) {
+            let count = length / size_of::<RawFd>();
+            // SAFETY: the kernel has written so many descriptors there, which is aligned as the headers are.
+            let numbers = unsafe { std::slice::from_raw_parts(data.cast::<RawFd>(), count) };
+            // In place of its own descriptor the kernel may tell an error, which is negative.
+            for number in numbers.iter().filter(|number| **number >= 0) {
+                // SAFETY: the kernel has made the descriptor for this message, and it is taken once.
+                let descriptor = unsafe { OwnedFd::from_raw_fd(*number) };
+                if kind == libc::SCM_RIGHTS {
+                    taken.push(descriptor);
+                }
+            }
+        }
+        // SAFETY: the header is one of this message's.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    taken
 }
 
 #[cold]
