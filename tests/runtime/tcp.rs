@@ -612,3 +612,26 @@ fn a_crowd_waits_for_one_stream() {
         assert_eq!(ended.filter(Result::is_ok).count(), 5);
     });
 }
+
+#[test]
+fn an_abort_is_no_reset_for_a_clone_that_reads_on_another_hub() {
+    on_a_hub("abort elsewhere", || {
+        let (give, given) = mpsc::sync_channel::<TcpStream>(0);
+        let reader = std::thread::spawn(move || {
+            kapok::run(|| {
+                for mut stream in given {
+                    assert_eq!(kind(stream.read(&mut [0])), io::ErrorKind::NotConnected);
+                }
+            });
+        });
+        for turn in 0..2000 {
+            let (client, _server) = pair();
+            give.send(client.try_clone().unwrap()).unwrap();
+            // Before it reads, or while, or when it waits.
+            (0..turn % 200).for_each(|_| std::hint::spin_loop());
+            client.abort();
+        }
+        drop(give);
+        reader.join().unwrap();
+    });
+}

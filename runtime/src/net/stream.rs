@@ -166,11 +166,12 @@ impl TcpStream {
     /// Ends the connection for all its handles as [`close`](Self::close) does, but with a reset: what the peer has not taken yet is
     /// thrown away. It is sent at once, on other systems than Linux when the last handle is dropped.
     pub fn abort(&self) {
+        // First, so that no handle takes what follows for a reset of the peer's.
+        self.socket.close();
         // Both fail only if the peer was faster; then there is nothing to throw away.
         let _ = self.options().set_linger(Some(Duration::ZERO));
         #[cfg(target_os = "linux")]
         let _ = rustix::net::connect_unspec(self.socket.io());
-        self.socket.close();
     }
 
     timeouts!(socket);
