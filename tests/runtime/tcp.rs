@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use kapok::{JoinHandle, spawn, yield_now};
 use crate::support::{crowd, on_a_hub};
 
 const SHORT: Duration = Duration::from_millis(20);
+const LONG: Duration = Duration::from_secs(5);
 
 /// Two ends of one connection.
 fn pair() -> (TcpStream, TcpStream) {
@@ -633,5 +634,75 @@ fn an_abort_is_no_reset_for_a_clone_that_reads_on_another_hub() {
         }
         drop(give);
         reader.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_dropped_on_another_thread_is_closed_though_its_hub_is_busy() {
+    if std::env::var_os("KAPOK_DRIVER").is_some_and(|driver| driver == "polling") {
+        return; // It has to let go of a descriptor before that is closed.
+    }
+    on_a_hub("busy hub", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        for waits_elsewhere in [false, true] {
+            let client = TcpStream::connect(address).unwrap();
+            let mut server = listener.accept().unwrap().0.into_std().unwrap();
+            client.set_read_timeout(Some(SHORT)).unwrap();
+            assert_eq!(kind((&client).read(&mut [0])), io::ErrorKind::TimedOut);
+            let dropping = std::thread::spawn(move || {
+                kapok::run(|| {
+                    if waits_elsewhere {
+                        kind((&client).read(&mut [0]));
+                    }
+                    drop(client);
+                });
+            });
+            // Both hold this hub up.
+            dropping.join().unwrap();
+            server.set_read_timeout(Some(LONG)).unwrap();
+            assert_eq!(server.read(&mut [0]).unwrap(), 0);
+        }
+    });
+}
+
+/// Whether a hub watches the socket.
+#[cfg(target_os = "linux")]
+fn is_watched(socket: &impl AsFd) -> bool {
+    let number = socket.as_fd().as_raw_fd();
+    let link = std::fs::read_link(format!("/proc/self/fd/{number}")).unwrap();
+    let inode = link
+        .to_str()
+        .unwrap()
+        .trim_matches(|sign: char| !sign.is_ascii_digit());
+    let inode = format!("ino:{:x} ", inode.parse::<u64>().unwrap());
+    std::fs::read_dir("/proc/self/fdinfo")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok())
+        .any(|text| text.contains(&inode))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stream_that_goes_to_std_on_another_thread_is_free_of_a_busy_hub() {
+    on_a_hub("to std elsewhere", || {
+        for waits_elsewhere in [false, true] {
+            let (client, _server) = pair();
+            client.set_read_timeout(Some(SHORT)).unwrap();
+            assert_eq!(kind((&client).read(&mut [0])), io::ErrorKind::TimedOut);
+            assert!(is_watched(&client));
+            let moving = std::thread::spawn(move || {
+                kapok::run(|| {
+                    if waits_elsewhere {
+                        kind((&client).read(&mut [0]));
+                    }
+                    client.into_std().unwrap()
+                })
+            });
+            // This hub lets go of it only later.
+            let client = moving.join().unwrap();
+            kapok::sleep(SHORT);
+            assert!(!is_watched(&client));
+        }
     });
 }

@@ -39,6 +39,8 @@ struct Registration {
     epoch: u64,
     index: u32,
     generation: u32,
+    /// Its driver forgets a descriptor that is closed.
+    forgets_closed: bool,
 }
 
 impl<S> Shared<S> {
@@ -96,6 +98,12 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
         self.release(true);
         let shared = Arc::clone(&self.shared);
+        if Arc::weak_count(&shared) > 0 {
+            // Hubs that are to let go of it have not, and can only as long as it is open.
+            for registration in shared.registrations().iter() {
+                registration.let_go(shared.clone(), true);
+            }
+        }
         drop(self);
         match Arc::try_unwrap(shared) {
             Ok(shared) => Ok(shared.io),
@@ -161,6 +169,7 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
             epoch: hub.epoch.get(),
             index: source.index,
             generation: source.generation.get(),
+            forgets_closed: hub.reports_peer_shutdown(),
         };
         registrations.push(registration);
         self.registration.set(Some(registration));
@@ -273,22 +282,8 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
                 }
             }
             _ => {
-                let descriptor: Arc<dyn AsFd + Send + Sync> = self.shared.clone();
-                let Registration {
-                    remote,
-                    epoch,
-                    index,
-                    generation,
-                } = registration;
-                // A hub that is gone has let go of it.
-                drop(remote.send(
-                    epoch,
-                    Message::Release {
-                        index,
-                        generation,
-                        descriptor,
-                    },
-                ));
+                let stays_open = keeps_open || !registration.forgets_closed;
+                registration.let_go(self.shared.clone(), stays_open);
             }
         }
     }
@@ -345,6 +340,25 @@ impl Registration {
         std::ptr::eq(self.remote, hub.remote) && self.epoch == hub.epoch.get()
     }
 
+    /// Has the hub of another thread let go of the descriptor, which stays open until then, or may be closed before.
+    fn let_go(self, descriptor: Arc<dyn AsFd + Send + Sync>, stays_open: bool) {
+        let Self {
+            remote,
+            epoch,
+            index,
+            generation,
+            ..
+        } = self;
+        let message = Message::Release {
+            index,
+            generation,
+            descriptor: Arc::downgrade(&descriptor),
+            kept_open: stays_open.then_some(descriptor),
+        };
+        // A hub that is gone has let go of it.
+        drop(remote.send(epoch, message));
+    }
+
     /// Has the hub of another thread wake who waits there.
     fn interrupt(self) {
         let Self {
@@ -352,6 +366,7 @@ impl Registration {
             epoch,
             index,
             generation,
+            ..
         } = self;
         // On a hub that is gone nobody waits.
         drop(remote.send(epoch, Message::Interrupt { index, generation }));

@@ -50,11 +50,13 @@ pub(crate) enum Message {
     Wake(FiberId),
     /// Cancels a fiber, if it still is the same one.
     Cancel(FiberId),
-    /// A handle of a registration was dropped on another thread. The descriptor stays open until the hub has let go of it.
+    /// A handle of a registration was dropped on another thread. The descriptor is closed whatever the hub is busy with, unless its
+    /// driver must let go of it before.
     Release {
         index: u32,
         generation: u32,
-        descriptor: Arc<dyn AsFd + Send + Sync>,
+        descriptor: Weak<dyn AsFd + Send + Sync>,
+        kept_open: Option<Arc<dyn AsFd + Send + Sync>>,
     },
     /// A descriptor was closed on another thread: whoever waits for it here is to look at it again.
     Interrupt { index: u32, generation: u32 },
@@ -182,7 +184,8 @@ impl Hub {
                 index,
                 generation,
                 descriptor,
-            } => self.release_source(index, generation, &*descriptor),
+                kept_open: _kept_open,
+            } => self.release_source(index, generation, descriptor.upgrade().as_deref()),
             Message::Interrupt { index, generation } => self.interrupt_source(index, generation),
             Message::DropTimer(timer) => self.timers.tasks.remove(&timer),
             Message::Stop { grace } => {

@@ -249,13 +249,18 @@ impl Hub {
     }
 
     /// [`Self::drop_reference`] for a handle that was dropped on another thread.
-    pub(super) fn release_source(&self, index: u32, generation: u32, descriptor: &dyn AsFd) {
+    pub(super) fn release_source(
+        &self,
+        index: u32,
+        generation: u32,
+        descriptor: Option<&(dyn AsFd + Send + Sync)>,
+    ) {
         let source = self
             .sources
             .at(index)
             .filter(|source| source.generation.get() == generation);
         if let Some(source) = source.filter(|source| source.references.get() > 0) {
-            let tasks = self.drop_reference(source, Some(descriptor.as_fd()));
+            let tasks = self.drop_reference(source, descriptor.map(AsFd::as_fd));
             self.wake_tasks(tasks);
         }
     }
