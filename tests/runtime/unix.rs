@@ -801,3 +801,30 @@ fn descriptors_come_behind_what_else_a_socket_tells() {
         assert_eq!(descriptors_of_this_process(), 0);
     });
 }
+
+#[test]
+fn a_datagram_that_finds_no_room_holds_up_none_to_another_receiver() {
+    on_a_hub("two receivers", || {
+        let (near, far) = (abstract_name(), abstract_name());
+        let receiver = UnixDatagram::bind_addr(&near).unwrap();
+        let _deaf = UnixDatagram::bind_addr(&far).unwrap();
+        for name in [&near, &far] {
+            let others = UnixDatagram::unbound().unwrap();
+            others
+                .set_write_timeout(Some(Duration::from_millis(1)))
+                .unwrap();
+            while others.send_to_addr(b"x", name).is_ok() {}
+        }
+        let socket = Rc::new(UnixDatagram::unbound().unwrap());
+        socket.connect_addr(&near).unwrap();
+        let shared = Rc::clone(&socket);
+        let to_far = spawn(move || shared.send_to_addr(b"far", &far));
+        yield_now();
+        let to_near = spawn(move || socket.send(b"near"));
+        yield_now();
+        while receiver.recv(&mut [0; 8]).unwrap() != 4 {}
+        assert_eq!(to_near.join().unwrap().unwrap(), 4);
+        to_far.cancel();
+        assert!(to_far.join().unwrap_err().is_cancelled());
+    });
+}

@@ -208,6 +208,29 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         }
     }
 
+    /// Waits until `deadline` whatever the events say, which others may wait for. Fails as soon as waiting is pointless.
+    pub(crate) fn wait_out(
+        &self,
+        hub: &'static Hub,
+        direction: Direction,
+        wait: Wait,
+        deadline: u64,
+    ) -> io::Result<()> {
+        let source = self.register(hub)?;
+        let fiber = current::running_fiber();
+        let calm = cancel::is_calm();
+        loop {
+            self.may_wait(hub, wait)?;
+            source.add_waiter(direction, fiber);
+            let expired = park_until(hub, fiber, wait, deadline);
+            source.remove_waiter(direction, fiber);
+            cancel::throw_after_wait(fiber, calm);
+            if expired {
+                return Ok(());
+            }
+        }
+    }
+
     /// Tries the operation for a task. If it would block, leaves the task's waker where the next event finds it.
     ///
     /// Never switches, unless the task's waker does when it is cloned or dropped. Timeouts of the stream are not looked at.

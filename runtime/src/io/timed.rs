@@ -153,19 +153,9 @@ impl<S: AsFd + Send + Sync + 'static> Timed<S> {
             let retry = hub.clock.deadline_after(retry_time);
             retry_time = (retry_time * 2).min(RETRY_TIME_MAX);
             // Events say nothing: a unix datagram that finds no room makes one by being freed. A close wakes all the same.
-            loop {
-                self.registered.register(hub)?.clear_ready(direction);
-                match (self.registered).wait(hub, direction, wait, end.min(retry)) {
-                    Ok(()) => {}
-                    Err(error)
-                        if error.kind() == io::ErrorKind::TimedOut
-                            && retry < end
-                            && !hub.is_expired.get() =>
-                    {
-                        break;
-                    }
-                    Err(error) => return Err(error),
-                }
+            (self.registered).wait_out(hub, direction, wait, end.min(retry))?;
+            if end <= retry {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
     }
