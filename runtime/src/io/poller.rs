@@ -38,6 +38,9 @@ const EVENTS: usize = 256;
 /// again in the next round if it still is (level-triggered); between two rounds other fibers run. So one that waits to write to
 /// a socket with room keeps the hub busy: take its interest away while there is nothing to write.
 ///
+/// What a callback is told was so when the round began. One before it may have taken what there was, so a descriptor that several
+/// callbacks read must be non-blocking: else the last of them blocks the thread.
+///
 /// A callback that panics is not called again, and harms no other. The panic hook tells at once, and
 /// [`update_callback`](Self::update_callback) and [`remove_callback`](Self::remove_callback) return it as an error.
 ///
@@ -154,7 +157,7 @@ impl Poller {
     /// # Errors
     ///
     /// `NotConnected` after [`Self::close`]; `Unsupported` for files on disk and what else is always ready; what the system says if
-    /// it has no descriptor or memory, for the first callback also if there is no stack for a fiber.
+    /// it has no descriptor or memory, for the first callback also if there is no stack for a fiber, which closes the poller.
     pub fn add_callback(
         &self,
         descriptor: impl AsFd,
@@ -396,13 +399,13 @@ impl Interest {
 }
 
 impl Readiness {
-    /// Whether a read would not block. Only if the callback waits for that.
+    /// Whether a read would not block, as of the beginning of the round. Only if the callback waits for that.
     #[must_use]
     pub fn is_readable(self) -> bool {
         self.is_readable
     }
 
-    /// Whether a write would not block. Only if the callback waits for that.
+    /// Whether a write would not block, as of the beginning of the round. Only if the callback waits for that.
     #[must_use]
     pub fn is_writable(self) -> bool {
         self.is_writable
