@@ -1,19 +1,22 @@
-//! Servers that run out of descriptors and go on when some are free again. tests/runtime/ends.rs reads what they print.
+//! Programs that run out of descriptors, servers that go on when some are free again. tests/runtime/ends.rs reads what they print.
 
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use kapok::io::Registered;
 use kapok::net::{TcpListener, TcpStream};
 
 const LIMIT: libc::rlim_t = 64;
 /// Fewer than are open.
-const NONE: libc::rlim_t = 1;
+const NONE: libc::rlim_t = 4;
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
         None => serve_all(),
         Some("fibers") => serve_each_in_its_acceptor(false),
         Some("cancelled") => serve_each_in_its_acceptor(true),
+        Some("registered") => register_none(),
         Some(other) => panic!("no case {other:?}"),
     }
 }
@@ -60,6 +63,18 @@ fn serve_each_in_its_acceptor(is_first_cancelled: bool) {
     }
     println!("all served");
     acceptors.iter().for_each(kapok::JoinHandle::cancel);
+}
+
+/// What cannot be registered stays as it was.
+fn register_none() {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let duplicate = reader.try_clone().unwrap();
+    set_limit(NONE);
+    let error = Registered::new(duplicate).unwrap_err();
+    // SAFETY: the call takes numbers, and the descriptor is open.
+    let flags = unsafe { libc::fcntl(reader.as_raw_fd(), libc::F_GETFL) };
+    let is_blocking = flags & libc::O_NONBLOCK == 0;
+    println!("{:?}, blocks: {is_blocking}", error.raw_os_error());
 }
 
 fn serve_all() {

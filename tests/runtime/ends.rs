@@ -191,6 +191,13 @@ fn connections_that_found_no_descriptor_wake_other_acceptors() {
 }
 
 #[test]
+fn what_cannot_be_registered_stays_blocking() {
+    let _watchdog = Watchdog::new("registering without descriptors");
+    let end = run(env!("CARGO_BIN_EXE_few_descriptors"), &["registered"]);
+    end.check(Some(0), "Some(24), blocks: true\n");
+}
+
+#[test]
 fn hubs_that_are_run_to_their_end_leave_nothing_behind() {
     let _watchdog = Watchdog::new("runs");
     let run_once = || {

@@ -58,11 +58,13 @@ impl<T: AsFd> Registered<T> {
         if matches!(file_type, FileType::RegularFile | FileType::Directory) {
             return Err(cannot_wait());
         }
+        let duplicate = descriptor.try_clone_to_owned()?;
+        // Last, as it is not undone: others may have the open file.
         let flags = rustix::fs::fcntl_getfl(descriptor)?;
         if !flags.contains(OFlags::NONBLOCK) {
             rustix::fs::fcntl_setfl(descriptor, flags | OFlags::NONBLOCK)?;
         }
-        let descriptor = Timed::new(descriptor.try_clone_to_owned()?);
+        let descriptor = Timed::new(duplicate);
         Ok(Self { io, descriptor })
     }
 
