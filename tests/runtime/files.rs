@@ -278,6 +278,28 @@ fn a_lock_is_waited_for_by_its_fiber_alone() {
 }
 
 #[test]
+fn who_has_a_lock_can_write_however_many_wait_for_it() {
+    on_a_hub("many locks", || {
+        let directory = Directory::new("many-locks");
+        let path = directory.path("file");
+        std_fs::write(&path, b"").unwrap();
+        let fibers: Vec<_> = (0..200)
+            .map(|_| {
+                let path = path.clone();
+                spawn(move || {
+                    let mut file = OpenOptions::new().append(true).open(path).unwrap();
+                    file.lock().unwrap();
+                    file.write_all(b".").unwrap();
+                    file.unlock().unwrap();
+                })
+            })
+            .collect();
+        fibers.into_iter().for_each(|fiber| fiber.join().unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 200);
+    });
+}
+
+#[test]
 fn a_thread_without_a_hub_works_on_files_by_itself() {
     let directory = Directory::new("no-hub");
     let path = directory.path("file");

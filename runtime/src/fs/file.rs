@@ -7,17 +7,22 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::OpenOptions;
 use super::functions::with_path;
-use crate::task::unblock;
+use crate::task::{Threads, unblock, unblock_on};
 
 /// What one read or write moves at most: it goes through a buffer of the thread that does it.
 const TRIP_BYTES_MAX: usize = 1 << 20;
+
+/// Where locks are waited for. Not in the pool: if all its threads waited for a lock, who has it could neither write nor do
+/// anything else before the release.
+static LOCKERS: LazyLock<Arc<Threads>> =
+    LazyLock::new(|| Arc::new(Threads::new("kapok-file-lock", 1024)));
 
 /// An open file, with the methods of [`std::fs::File`].
 ///
@@ -194,7 +199,8 @@ impl File {
         self.operate(move |file| file.set_modified(time))
     }
 
-    /// Waits for the file's lock, which only those heed who ask for it too. Takes a thread of the pool while it waits.
+    /// Waits for the file's lock, which only those heed who ask for it too. While it waits it takes a thread, of up to 1024 that
+    /// are there for this alone.
     ///
     /// # Errors
     ///
@@ -204,10 +210,10 @@ impl File {
         cancel = "the lock may be taken later, and is held until `unlock` or the file's closing"
     )]
     pub fn lock(&self) -> io::Result<()> {
-        self.operate(std::fs::File::lock)
+        self.wait_for_lock(std::fs::File::try_lock, std::fs::File::lock)
     }
 
-    /// Waits for a share of the file's lock. Takes a thread of the pool while it waits.
+    /// Waits for a share of the file's lock, on a thread as [`Self::lock`].
     ///
     /// # Errors
     ///
@@ -217,7 +223,7 @@ impl File {
         cancel = "the lock may be taken later, and is held until `unlock` or the file's closing"
     )]
     pub fn lock_shared(&self) -> io::Result<()> {
-        self.operate(std::fs::File::lock_shared)
+        self.wait_for_lock(std::fs::File::try_lock_shared, std::fs::File::lock_shared)
     }
 
     /// Takes the file's lock if nobody has it. Never waits.
@@ -286,6 +292,21 @@ impl File {
     ) -> io::Result<T> {
         let file = Arc::clone(&self.file);
         unblock(move || operation(&file))?
+    }
+
+    fn wait_for_lock(
+        &self,
+        attempt: fn(&std::fs::File) -> Result<(), TryLockError>,
+        lock: fn(&std::fs::File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        match attempt(&self.file) {
+            Ok(()) => Ok(()),
+            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::WouldBlock) => {
+                let file = Arc::clone(&self.file);
+                unblock_on(&LOCKERS, move || lock(&file))?
+            }
+        }
     }
 
     fn read_by(

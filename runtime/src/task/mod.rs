@@ -30,4 +30,4 @@ pub(crate) use fiber_handle::park_thread;
 pub(crate) use monitor::Monitor;
 pub(crate) use remote_join::Packet;
 pub(crate) use threads::Threads;
-pub(crate) use unblock::submit;
+pub(crate) use unblock::{submit, unblock_on};

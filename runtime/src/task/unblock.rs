@@ -48,12 +48,21 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    unblock_on(&POOL, f)
+}
+
+/// [`unblock`] on these threads.
+pub(crate) fn unblock_on<F, T>(threads: &Arc<Threads>, f: F) -> io::Result<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     if current::existing_hub().is_none() {
         return Ok(f());
     }
     let packet = Packet::new();
     let result = packet.clone();
-    POOL.submit(Box::new(move || {
+    threads.submit(Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(f));
         result.complete(outcome.map_err(JoinError::of_panic));
     }))?;
