@@ -383,6 +383,23 @@ fn communicate_ends_at_its_limit_of_bytes() {
         child.kill().unwrap();
         child.wait().unwrap();
 
+        // What is past the limit is still in the pipe.
+        let mut child = Command::new("echo")
+            .arg("12345")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let limits = CommunicateLimits::new().output_bytes_max(2);
+        let Err(CommunicateError::TooLong { stdout, .. }) = child.communicate(b"", &limits) else {
+            panic!("there is more")
+        };
+        assert_eq!(stdout, b"12");
+        let mut rest = String::new();
+        (child.stdout.take().unwrap())
+            .read_to_string(&mut rest)
+            .unwrap();
+        assert_eq!(rest, "345\n");
+
         // As much as the limit is not too much.
         let mut child = Command::new("echo")
             .arg("12345")

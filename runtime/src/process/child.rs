@@ -182,7 +182,7 @@ impl Child {
     /// # Errors
     ///
     /// [`CommunicateError`]: a limit was reached, or the system refused something. The child runs on; its pipes are still
-    /// in `self`, and the error has what was read before.
+    /// in `self`, and the error of a limit has what was read before: who reads on misses nothing.
     ///
     /// # Examples
     ///

@@ -9,6 +9,9 @@ use std::os::fd::AsFd;
 use std::process::Output;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
+
 use super::Child;
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::Hub;
@@ -272,26 +275,36 @@ fn read(
     if !stream.is_open {
         return Ok(false);
     }
-    // One more than there may be tells that there is more.
-    let length = buffer.len().min(bytes_left.saturating_add(1));
+    let length = buffer.len().min(*bytes_left);
     let buffer = &mut buffer[..length];
-    match attempt(hub, pipe, Direction::Read, |mut end| end.read(buffer)) {
+    let taken = attempt(hub, pipe, Direction::Read, |mut end| match length {
+        // Whether there is more is all that is asked: what comes may still be read from the pipe.
+        0 => has_ended(end).map(|ended| usize::from(!ended)),
+        _ => end.read(buffer),
+    });
+    match taken {
         None => Ok(false),
         Some(Ok(0)) => {
             stream.is_open = false;
             Ok(true)
         }
+        Some(Ok(_)) if length == 0 => Err(Stop::TooLong),
         Some(Ok(taken)) => {
             hub.spend_bytes(taken);
-            let kept = taken.min(*bytes_left);
-            stream.bytes.extend_from_slice(&buffer[..kept]);
-            *bytes_left -= kept;
-            if kept < taken {
-                return Err(Stop::TooLong);
-            }
+            stream.bytes.extend_from_slice(&buffer[..taken]);
+            *bytes_left -= taken;
             Ok(true)
         }
         Some(Err(error)) => Err(Stop::Failed(error)),
+    }
+}
+
+/// Whether nothing comes any more. It would block if nobody can tell yet; no byte is taken.
+fn has_ended(pipe: &PipeReader) -> io::Result<bool> {
+    let at_once = Timespec::default();
+    match poll(&mut [PollFd::new(pipe, PollFlags::IN)], Some(&at_once))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(ioctl_fionread(pipe)? == 0),
     }
 }
 
