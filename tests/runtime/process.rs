@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kapok::process::{Child, Command, CommunicateError, CommunicateLimits, Stdio};
 use kapok::signal::Signal;
-use kapok::spawn;
+use kapok::{JoinHandle, spawn, yield_now};
 
 use crate::support::{Watchdog, on_a_hub, stop_ignoring_interrupts};
 
@@ -364,6 +364,48 @@ fn communicate_gives_up_after_its_timeout_with_what_came_before() {
         assert_eq!(before, b"before\n");
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    });
+}
+
+/// Two that write without an end, and a fiber that keeps the hub busy so that there always is something to read.
+fn flood() -> (Child, JoinHandle<()>) {
+    let child = shell("yes & exec yes >&2")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let busy = spawn(|| {
+        loop {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {}
+            yield_now();
+        }
+    });
+    (child, busy)
+}
+
+#[test]
+fn communicate_gives_up_after_its_timeout_while_output_keeps_coming() {
+    on_a_hub("communicate flood", || {
+        let (mut child, busy) = flood();
+        let limits = CommunicateLimits::new()
+            .timeout(SHORT)
+            .output_bytes_max(1 << 24);
+        assert!(matches!(
+            child.communicate(b"", &limits),
+            Err(CommunicateError::TimedOut { .. })
+        ));
+        busy.cancel();
+    });
+}
+
+#[test]
+fn communicate_is_cancelled_while_output_keeps_coming() {
+    on_a_hub("cancelled flood", || {
+        let (mut child, busy) = flood();
+        let limits = CommunicateLimits::new().output_bytes_max(1 << 24);
+        assert!(kapok::timeout(SHORT, || child.communicate(b"", &limits)).is_err());
+        busy.cancel();
     });
 }
 

@@ -412,7 +412,7 @@ pub(crate) fn closed() -> io::Error {
 }
 
 #[cold]
-fn stopped(wait: Wait) -> io::Error {
+pub(crate) fn stopped(wait: Wait) -> io::Error {
     if wait == Wait::Accept {
         io::Error::new(
             io::ErrorKind::ConnectionAborted,

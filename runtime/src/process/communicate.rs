@@ -14,10 +14,10 @@ use rustix::io::ioctl_fionread;
 
 use super::Child;
 use crate::fiber::slot::{NEVER, Wait};
-use crate::hub::Hub;
 use crate::hub::current;
-use crate::hub::registration::{Registered, wait_for_any};
+use crate::hub::registration::{Registered, stopped, wait_for_any};
 use crate::hub::sources::Direction;
+use crate::hub::{Hub, cancel};
 
 /// What is read at a time: what a pipe holds on Linux.
 const READ_BYTES: usize = 64 * 1024;
@@ -190,7 +190,7 @@ impl Exchange<'_> {
     fn run(&mut self, hub: &'static Hub, child: &mut Child, deadline: u64) -> Result<(), Stop> {
         self.buffer.resize(READ_BYTES, 0);
         loop {
-            hub.spend_budget(current::running_fiber());
+            make_way(hub, deadline).map_err(Stop::Failed)?;
             let mut has_moved = self.write(hub, child).map_err(Stop::Failed)?;
             if let Some(pipe) = &child.stdout {
                 has_moved |= read(
@@ -262,6 +262,22 @@ impl Exchange<'_> {
             false => Err(io::ErrorKind::TimedOut.into()),
         }
     }
+}
+
+/// Lets others run if it is their turn, and then looks at what ends a wait: bytes that keep coming leave nothing to wait for.
+fn make_way(hub: &'static Hub, deadline: u64) -> io::Result<()> {
+    let fiber = current::running_fiber();
+    if !hub.spend_budget(fiber) {
+        return Ok(());
+    }
+    cancel::throw_if_due(fiber);
+    if hub.is_expired.get() {
+        return Err(stopped(Wait::Child));
+    }
+    if deadline != NEVER && hub.clock.now() >= deadline {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(())
 }
 
 /// Reads some bytes. Returns whether there were any, or the end.
