@@ -95,6 +95,21 @@ fn a_signal_that_came_before_is_there() {
 }
 
 #[test]
+fn a_signal_is_for_those_who_listened_when_it_came() {
+    on_a_hub("listened", || {
+        let signals = Signals::new([real_time(9)]).unwrap();
+        for _ in 0..20 {
+            // SAFETY: the call takes a number and runs our handler on this thread.
+            let sent = unsafe { libc::raise(real_time(9).as_raw()) };
+            assert_eq!(sent, 0);
+            let later = Signals::new([real_time(9)]).unwrap();
+            assert_eq!(signals.recv(), real_time(9));
+            assert_eq!(later.recv_timeout(Duration::from_millis(2)), None);
+        }
+    });
+}
+
+#[test]
 fn a_cancelled_wait_loses_no_signal() {
     on_a_hub("cancelled", || {
         let signals = Signals::new([real_time(1)]).unwrap();

@@ -5,9 +5,8 @@
 //! the signal thread ── Monitor::change ──> each Signals that wants it
 //! ```
 //!
-//! A handler may call next to nothing, so it leaves the rest to a thread. It writes a byte only if no bit was set: the thread
-//! reads before it takes the bits, so the socket never holds more than a few, the write never fails, and `errno` is never
-//! touched. The handler runs on the alternate stack that every thread with a hub has: a fiber's own may be nearly full.
+//! A handler may call next to nothing, so it leaves the rest to a thread. It writes a byte only if no bit was set, and the thread
+//! reads before it takes the bits, so none is left behind. Who begins to listen takes them first, for those before. The handler runs on the alternate stack that every thread with a hub has: a fiber's own may be nearly full.
 
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
@@ -41,7 +40,10 @@ fn listeners() -> MutexGuard<'static, Vec<Listener>> {
 }
 
 pub(super) fn listen(wanted: u64, pending: &Arc<Pending>) {
-    listeners().push(Listener {
+    let mut listeners = listeners();
+    // What has come before is for those who listened before.
+    pass_on(&listeners);
+    listeners.push(Listener {
         wanted,
         pending: Arc::clone(pending),
     });
@@ -82,7 +84,7 @@ fn start_thread() -> io::Result<()> {
             loop {
                 match woken.read(&mut bytes) {
                     Err(error) if error.kind() != io::ErrorKind::Interrupted => return,
-                    _ => pass_on(PENDING.swap(0, Ordering::AcqRel)),
+                    _ => pass_on(&listeners()),
                 }
             }
         })?;
@@ -90,8 +92,10 @@ fn start_thread() -> io::Result<()> {
     Ok(())
 }
 
-fn pass_on(signals: u64) {
-    for listener in listeners().iter() {
+/// Under the lock, so that no signal is on its way when somebody begins to listen.
+fn pass_on(listeners: &[Listener]) {
+    let signals = PENDING.swap(0, Ordering::AcqRel);
+    for listener in listeners {
         let new = signals & listener.wanted;
         if new != 0 {
             listener.pending.change(|pending| *pending |= new);
