@@ -242,6 +242,10 @@ fn signals_that_tell_of_faults_are_refused() {
                 "{error}"
             );
         }
+        for number in 32..libc::SIGRTMIN() {
+            let error = Signals::new([Signal::from_raw(number).unwrap()]).unwrap_err();
+            assert!(error.to_string().ends_with("as an event"), "{error}");
+        }
         assert_eq!(Signal::from_raw(0), None);
         assert_eq!(Signal::from_raw(65), None);
     });

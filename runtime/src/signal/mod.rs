@@ -59,7 +59,8 @@ impl Signals {
     /// # Errors
     ///
     /// - `InvalidInput`: the list has a signal that cannot be taken, or that tells of a fault in the running code: `SIGKILL`,
-    ///   `SIGSTOP`, `SIGILL`, `SIGTRAP`, `SIGBUS`, `SIGFPE`, `SIGSEGV` and `SIGSYS`. Nothing was installed.
+    ///   `SIGSTOP`, `SIGILL`, `SIGTRAP`, `SIGBUS`, `SIGFPE`, `SIGSEGV` and `SIGSYS`, and those from 32 on that the C library
+    ///   keeps for itself. Nothing was installed.
     /// - Those of the system, if it refuses a handler, a thread or a descriptor.
     pub fn new(signals: impl IntoIterator<Item = Signal>) -> io::Result<Self> {
         let signals: Vec<Signal> = signals.into_iter().collect();

@@ -78,6 +78,11 @@ impl Signal {
 
     /// Whether nobody can take it, or it tells of a fault to which no code but a handler on the spot can answer.
     pub(super) fn is_forbidden(self) -> bool {
+        // Those below the first that is for programs are the C library's own.
+        #[cfg(target_os = "linux")]
+        if (32..libc::SIGRTMIN()).contains(&self.0) {
+            return true;
+        }
         matches!(
             self,
             Self::SIGKILL
