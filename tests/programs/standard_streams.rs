@@ -18,6 +18,7 @@ fn main() -> io::Result<()> {
         Some("unfinished") => write!(stdout(), "no line feed"),
         Some("stuck") => stuck(),
         Some("mode") => mode(),
+        Some("nonblocking") => nonblocking(),
         other => panic!("no such case: {other:?}"),
     }
 }
@@ -135,4 +136,30 @@ fn mode() -> io::Result<()> {
         stdout(),
         "{line}terminal: {is_terminal}, non-blocking: {is_nonblocking}"
     )
+}
+
+/// Writes numbered lines to a pipe that somebody made non-blocking, again and again what was not taken.
+fn nonblocking() -> io::Result<()> {
+    // SAFETY: the call takes numbers and touches no memory of ours.
+    unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_SETFL, libc::O_NONBLOCK) };
+    let text: String = (0..50_000).map(|number| format!("{number}\n")).collect();
+    // The pipe holds 64 KiB, so that it takes a part of the next piece.
+    let (first, mut left) = text.as_bytes().split_at(30_000);
+    stdout().write_all(first)?;
+    let mut was_refused = false;
+    while !left.is_empty() {
+        match stdout().write(left) {
+            Ok(count) => left = &left[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !was_refused {
+                    // The other side waits for this before it reads.
+                    was_refused = true;
+                    writeln!(stderr(), "refused")?;
+                }
+                kapok::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

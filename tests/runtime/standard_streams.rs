@@ -145,6 +145,20 @@ fn the_hub_goes_on_while_nobody_takes_the_output() {
     assert!(output.stdout == [b'x'; 1 << 20]);
 }
 
+#[test]
+fn a_write_that_took_a_part_returns_how_much() {
+    let _watchdog = Watchdog::new("nonblocking");
+    let mut child = piped("nonblocking");
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "refused\n");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let written: String = (0..50_000).map(|number| format!("{number}\n")).collect();
+    assert!(output.stdout == written.as_bytes());
+}
+
 /// A new pseudo terminal: the side of the one who types, and the program's.
 fn pseudo_terminal() -> (File, OwnedFd) {
     let (mut typist, mut program) = (-1, -1);

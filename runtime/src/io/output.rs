@@ -41,6 +41,21 @@ pub fn stderr() -> Stderr {
     Stderr(())
 }
 
+/// Writes all of it, or up to an error, which the next write will meet: as long as some was taken it is no error of this one.
+fn write_most(stream: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(count) => written += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if written == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(written)
+}
+
 macro_rules! stream {
     ($(#[$meta:meta])* $name:ident, $std:ident, $raw:ident) => {
         $(#[$meta])*
@@ -48,7 +63,9 @@ macro_rules! stream {
 
         impl $name {
             /// Runs `write` on a thread, after those before it.
-            fn operate(write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
+            fn operate<T: Send + 'static>(
+                write: impl FnOnce() -> io::Result<T> + Send + 'static,
+            ) -> io::Result<T> {
                 static TURN: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
                 let turn = TURN.acquire();
                 unblock(move || {
@@ -72,9 +89,7 @@ macro_rules! stream {
             )]
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let bytes = bytes[..bytes.len().min(WRITE_BYTES_MAX)].to_vec();
-                let count = bytes.len();
-                $name::operate(move || io::$std().write_all(&bytes))?;
-                Ok(count)
+                $name::operate(move || write_most(&mut io::$std().lock(), &bytes))
             }
 
             #[switchpoint(wakes = "the write's end", cancel = "the buffer may be written later")]
