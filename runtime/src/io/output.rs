@@ -20,7 +20,7 @@ const WRITE_BYTES_MAX: usize = 64 * 1024;
 /// write costs some twenty microseconds; many small ones are better put together by a [`std::io::BufWriter`], or one `write!`,
 /// which is one write. Up to 64 KiB are written at once; between the pieces of more others may write.
 ///
-/// `println!` itself blocks the hub if nobody takes the output.
+/// `println!` itself blocks the hub if nobody takes the output. Who holds the lock of [`std::io::stdout`] waits here for ever.
 ///
 /// # Examples
 ///

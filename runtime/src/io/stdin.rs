@@ -40,7 +40,8 @@ fn input() -> MutexGuard<'static, Input> {
 /// The standard input of this process, with the methods of [`std::io::Stdin`].
 ///
 /// Reading takes a thread of the pool while it waits, one however many fibers read. Input that std has in its buffer comes
-/// first, so the two can be used in turns.
+/// first; the other way round, [`std::io::stdin`] does not see what was read here and not used yet, which is up to 8 KiB past a
+/// line.
 ///
 /// # Examples
 ///
