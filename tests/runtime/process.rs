@@ -1,7 +1,10 @@
 //! Child processes: their ends, their pipes, their limits.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kapok::process::{Child, Command, CommunicateError, CommunicateLimits, Stdio};
@@ -269,6 +272,35 @@ fn a_missing_program_is_told_with_a_descriptor_at_every_low_number() {
         }
         let error = command.spawn().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_missing_program_is_told_while_a_thread_opens_and_closes_files_at_the_numbers() {
+    on_a_hub("descriptors and threads", || {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let busy = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop([0; 3].map(|_| File::open("/dev/null").unwrap()));
+                }
+            }
+        });
+        let (mut reader, writer) = io::pipe().unwrap();
+        for _ in 0..100 {
+            let mut command = Command::new("kapok-has-no-such-program");
+            for number in 3..64 {
+                command.descriptor(&writer, number).unwrap();
+            }
+            let error = command.spawn().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        // Nor is what std tells its parent written there.
+        drop(writer);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     });
 }
 

@@ -188,9 +188,7 @@ impl Command {
     ///
     /// As [`std::process::Command::spawn`], as if there is no such program.
     pub fn spawn(&mut self) -> io::Result<Child> {
-        let occupied = self.descriptors.occupy()?;
-        let child = self.command.spawn()?;
-        drop(occupied);
+        let child = self.descriptors.spawn(&mut self.command)?;
         Child::of(child, self.kill_on_drop)
     }
 
