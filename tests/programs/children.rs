@@ -17,6 +17,8 @@ fn main() {
         have_children();
         wait_until_alone();
     }
+    leave_a_child_without_descriptors_to_spare();
+    wait_until_alone();
     assert_eq!(descriptors(), before);
     println!("nothing is left");
 }
@@ -65,6 +67,29 @@ fn have_children() {
     abandoned.cancel();
     assert!(abandoned.join().unwrap_err().is_cancelled());
     drop((ended, with_descriptor));
+}
+
+fn leave_a_child_without_descriptors_to_spare() {
+    let child = sleep("0.05").spawn().unwrap();
+    let limit = limit_descriptors(0);
+    drop(child);
+    limit_descriptors(limit);
+}
+
+/// Sets how many descriptors there may be. Returns how many there might be before.
+fn limit_descriptors(number: libc::rlim_t) -> libc::rlim_t {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the record is valid for the call.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    assert_eq!(got, 0);
+    let before = std::mem::replace(&mut limit.rlim_cur, number);
+    // SAFETY: the record is valid for the call.
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+    assert_eq!(set, 0);
+    before
 }
 
 fn sleep(seconds: &str) -> Command {

@@ -1,7 +1,8 @@
 //! Reaping the children that were dropped before they ended.
 //!
 //! One thread polls their exit descriptors. It is started by the first such child, told of further ones through a socket, and
-//! ends when none is left, so a process without orphans pays nothing.
+//! ends when none is left, so a process without orphans pays nothing. Where there are no descriptors to spare it looks once a
+//! second.
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -25,7 +26,8 @@ const LOOK_AGAIN: Timespec = Timespec {
 struct Reaper {
     /// Not seen by the thread yet.
     adopted: Vec<Orphan>,
-    /// There while the thread runs: wakes it.
+    is_running: bool,
+    /// Wakes the thread while it runs; not there if the system had no descriptors for it.
     bell: Option<UnixStream>,
 }
 
@@ -44,6 +46,7 @@ impl Orphan {
 
 static REAPER: Mutex<Reaper> = Mutex::new(Reaper {
     adopted: Vec::new(),
+    is_running: false,
     bell: None,
 });
 
@@ -60,25 +63,28 @@ pub(super) fn adopt(child: Child) {
     }
     let mut reaper = lock();
     reaper.adopted.push(orphan);
-    match &mut reaper.bell {
+    if let Some(bell) = &mut reaper.bell {
         // Full only if the thread has been told and did not come to it yet.
-        Some(bell) => drop(bell.write(&[0])),
+        let _ = bell.write(&[0]);
+    } else if !reaper.is_running {
+        let (bell, woken) = make_bell().unzip();
+        let thread = std::thread::Builder::new().name("kapok-reaper".to_owned());
         // Without a thread the next orphan tries again.
-        None => reaper.bell = start_thread().ok(),
+        if thread.spawn(move || reap(woken)).is_ok() {
+            reaper.is_running = true;
+            reaper.bell = bell;
+        }
     }
 }
 
-fn start_thread() -> std::io::Result<UnixStream> {
-    let (bell, woken) = UnixStream::pair()?;
-    bell.set_nonblocking(true)?;
-    woken.set_nonblocking(true)?;
-    std::thread::Builder::new()
-        .name("kapok-reaper".to_owned())
-        .spawn(move || reap(woken))?;
-    Ok(bell)
+fn make_bell() -> Option<(UnixStream, UnixStream)> {
+    let (bell, woken) = UnixStream::pair().ok()?;
+    bell.set_nonblocking(true).ok()?;
+    woken.set_nonblocking(true).ok()?;
+    Some((bell, woken))
 }
 
-fn reap(mut woken: UnixStream) {
+fn reap(mut woken: Option<UnixStream>) {
     let mut orphans: Vec<Orphan> = Vec::new();
     loop {
         orphans.append(&mut lock().adopted);
@@ -86,6 +92,7 @@ fn reap(mut woken: UnixStream) {
         if orphans.is_empty() {
             let mut reaper = lock();
             if reaper.adopted.is_empty() {
+                reaper.is_running = false;
                 reaper.bell = None;
                 return;
             }
@@ -95,11 +102,14 @@ fn reap(mut woken: UnixStream) {
         let exits = orphans.iter().filter_map(|orphan| orphan.exit.as_ref());
         let mut polled: Vec<PollFd<'_>> =
             exits.map(|exit| PollFd::new(exit, PollFlags::IN)).collect();
-        polled.push(PollFd::new(&woken, PollFlags::IN));
+        polled.extend((woken.iter()).map(|woken| PollFd::new(woken, PollFlags::IN)));
+        let looks_again = has_unwatched || woken.is_none();
         // An interruption only means to look again.
-        let _ = poll(&mut polled, has_unwatched.then_some(&LOOK_AGAIN));
+        let _ = poll(&mut polled, looks_again.then_some(&LOOK_AGAIN));
         drop(polled);
-        while woken.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+        if let Some(woken) = &mut woken {
+            while woken.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
+        }
     }
 }
 
