@@ -5,6 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use kapok::process::{Command, Stdio};
+use kapok::sync::wait_timeout;
+
+const SHORT: Duration = Duration::from_millis(5);
 
 fn main() {
     tell_why_a_program_does_not_start();
@@ -17,6 +20,7 @@ fn main() {
         have_children();
         wait_until_alone();
     }
+    select_a_child_without_descriptors_to_spare();
     leave_a_child_without_descriptors_to_spare();
     wait_until_alone();
     assert_eq!(descriptors(), before);
@@ -67,6 +71,17 @@ fn have_children() {
     abandoned.cancel();
     assert!(abandoned.join().unwrap_err().is_cancelled());
     drop((ended, with_descriptor));
+}
+
+fn select_a_child_without_descriptors_to_spare() {
+    let mut child = sleep("1000").kill_on_drop(true).spawn().unwrap();
+    let limit = limit_descriptors(0);
+    // So that `wait` tells why.
+    assert_eq!(wait_timeout(&[&child], 1, SHORT), [0]);
+    assert!(child.wait_timeout(SHORT).is_err());
+    limit_descriptors(limit);
+    assert_eq!(child.wait_timeout(SHORT).unwrap(), None);
+    assert!(wait_timeout(&[&child], 1, SHORT).is_empty());
 }
 
 fn leave_a_child_without_descriptors_to_spare() {

@@ -52,7 +52,7 @@ struct Process {
     child: Option<std::process::Child>,
     /// Readable when the child has ended. Made by the first wait that has to wait.
     exit: OnceCell<Registered<OwnedFd>>,
-    /// The system has no descriptor to wait for it.
+    /// The system had no descriptor to wait for it, which the next wait is to tell.
     is_unwatchable: Cell<bool>,
     /// Its status is known, and its number may be another's.
     is_reaped: bool,
@@ -246,6 +246,7 @@ impl Process {
                 return Ok(status);
             }
             let exit = self.exit()?;
+            self.is_unwatchable.set(false);
             if let Some(source) = exit.source(hub) {
                 // It said so too early, and will say so again.
                 source.clear_ready(Direction::Read);
