@@ -23,6 +23,8 @@ fn main() {
     select_a_child_without_descriptors_to_spare();
     leave_a_child_without_descriptors_to_spare();
     wait_until_alone();
+    lower_the_limit_below_what_is_watched();
+    wait_until_alone();
     assert_eq!(descriptors(), before);
     println!("nothing is left");
 }
@@ -89,6 +91,30 @@ fn leave_a_child_without_descriptors_to_spare() {
     let limit = limit_descriptors(0);
     drop(child);
     limit_descriptors(limit);
+}
+
+/// The thread that waits for dropped children may not poll so many then, and is not to spin.
+fn lower_the_limit_below_what_is_watched() {
+    let [first, second] = [0; 2].map(|_| sleep("0.2").spawn().unwrap());
+    drop(first);
+    let limit = limit_descriptors(0);
+    let before = processor_time();
+    // Wakes it.
+    drop(second);
+    kapok::sleep(Duration::from_millis(150));
+    assert!(processor_time() - before < Duration::from_millis(75));
+    limit_descriptors(limit);
+}
+
+fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the record is valid for the call.
+    let got = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(got, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Sets how many descriptors there may be. Returns how many there might be before.

@@ -11,6 +11,7 @@ use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::exit::exit_descriptor;
 
@@ -104,9 +105,12 @@ fn reap(mut woken: Option<UnixStream>) {
             exits.map(|exit| PollFd::new(exit, PollFlags::IN)).collect();
         polled.extend((woken.iter()).map(|woken| PollFd::new(woken, PollFlags::IN)));
         let looks_again = has_unwatched || woken.is_none();
-        // An interruption only means to look again.
-        let _ = poll(&mut polled, looks_again.then_some(&LOOK_AGAIN));
+        let looked = poll(&mut polled, looks_again.then_some(&LOOK_AGAIN));
         drop(polled);
+        // An interruption only means to look again. More than the limit of descriptors may not be looked at, if it is lowered.
+        if looked.is_err_and(|error| error != Errno::INTR) {
+            let _ = poll(&mut [], Some(&LOOK_AGAIN));
+        }
         if let Some(woken) = &mut woken {
             while woken.read(&mut [0; 64]).is_ok_and(|count| count > 0) {}
         }
