@@ -26,6 +26,7 @@ fn main() {
     lower_the_limit_below_what_is_watched();
     wait_until_alone();
     assert_eq!(descriptors(), before);
+    kill_a_child_that_the_system_has_reaped();
     println!("nothing is left");
 }
 
@@ -104,6 +105,22 @@ fn lower_the_limit_below_what_is_watched() {
     kapok::sleep(Duration::from_millis(150));
     assert!(processor_time() - before < Duration::from_millis(75));
     limit_descriptors(limit);
+}
+
+/// Its number may be another's by now.
+fn kill_a_child_that_the_system_has_reaped() {
+    // SAFETY: the call takes numbers, and no code is to be called.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let [mut first, mut second] = [0; 2].map(|_| sleep("0.01").spawn().unwrap());
+    // The second one ends unseen.
+    while has_children() {
+        kapok::sleep(SHORT);
+    }
+    assert!(first.wait().is_err());
+    first.kill().unwrap();
+    second.kill().unwrap();
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 fn processor_time() -> Duration {

@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Output};
 use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
+use rustix::io::Errno;
 
 use super::communicate::{CommunicateError, CommunicateLimits, communicate};
 use super::exit::{exit_descriptor, has_ended};
@@ -56,6 +57,8 @@ struct Process {
     is_unwatchable: Cell<bool>,
     /// Its status is known, and its number may be another's.
     is_reaped: bool,
+    /// The system has reaped it, as it does while the process ignores `SIGCHLD`: no status, and its number may be another's.
+    is_lost: bool,
     kill_on_drop: bool,
 }
 
@@ -69,6 +72,7 @@ impl Child {
             exit: OnceCell::new(),
             is_unwatchable: Cell::new(false),
             is_reaped: false,
+            is_lost: false,
             kill_on_drop,
         };
         Ok(Self {
@@ -137,7 +141,7 @@ impl Child {
     ///
     /// Those of the system, as if the child runs as another user.
     pub fn kill(&mut self) -> io::Result<()> {
-        self.process.child().kill()
+        self.process.kill()
     }
 
     /// Sends the child a signal, such as [`Signal::SIGTERM`]. Does nothing if it has ended.
@@ -224,9 +228,22 @@ impl Process {
     }
 
     fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
-        let status = self.child().try_wait()?;
-        self.is_reaped |= status.is_some();
-        Ok(status)
+        if self.is_lost {
+            return Err(Errno::CHILD.into());
+        }
+        let result = self.child().try_wait();
+        match &result {
+            Ok(status) => self.is_reaped |= status.is_some(),
+            Err(error) => self.is_lost = error.raw_os_error() == Some(libc::ECHILD),
+        }
+        result
+    }
+
+    fn kill(&mut self) -> io::Result<()> {
+        if self.is_reaped || self.is_lost || has_ended(self.id()) {
+            return Ok(());
+        }
+        self.child().kill()
     }
 
     fn exit(&self) -> io::Result<&Registered<OwnedFd>> {
@@ -262,7 +279,10 @@ impl Sealed for Child {}
 impl Waitable for Child {
     fn is_ready(&self) -> bool {
         let process = &self.process;
-        process.is_reaped || process.is_unwatchable.get() || has_ended(process.id())
+        process.is_reaped
+            || process.is_lost
+            || process.is_unwatchable.get()
+            || has_ended(process.id())
     }
 
     unsafe fn enter(&self, _: &Place<()>, _: &Ticket, _: u32) -> bool {
@@ -295,14 +315,16 @@ impl Waitable for Child {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else {
+        if self.is_lost {
             return;
-        };
+        }
         if self.kill_on_drop {
             // Fails only for a child that runs as another user by now.
-            let _ = child.kill();
+            let _ = self.kill();
         }
-        reaper::adopt(child);
+        if let Some(child) = self.child.take() {
+            reaper::adopt(child);
+        }
     }
 }
 
