@@ -15,7 +15,8 @@ use crate::task::{JoinError, Monitor, Threads};
 
 /// Runs jobs on threads of its own, so many at a time. Threads are made when needed and end after 10 s without work.
 ///
-/// Jobs cannot spawn fibers. They can use [`sync`](crate::sync). Dropping the pool closes it: jobs that were submitted still run.
+/// Jobs cannot spawn fibers. They can use [`sync`](crate::sync). Dropping the pool closes it: jobs that were submitted still run,
+/// but the end of the program waits for none; [`join`](Self::join) does.
 ///
 /// # Examples
 ///
