@@ -232,6 +232,27 @@ fn a_timeout_drops_the_future_and_leaves_the_fiber_well() {
 }
 
 #[test]
+fn a_cancel_that_came_in_a_shielded_section_of_a_poll_drops_the_future() {
+    on_a_hub("a_cancel_in_a_shielded_section_of_a_poll", || {
+        let event = Rc::new(kapok::sync::Event::new());
+        let fiber = kapok::spawn({
+            let event = Rc::clone(&event);
+            move || {
+                block_on(async {
+                    kapok::shielded(|| event.wait());
+                    pending::<()>().await;
+                });
+            }
+        });
+        kapok::yield_now();
+        fiber.cancel();
+        kapok::yield_now();
+        event.set();
+        assert!(fiber.join().unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
 fn calls_nest_and_the_outer_future_keeps_its_wakes() {
     on_a_hub("calls_nest", || {
         let outer = Countdown::new(1);

@@ -85,6 +85,8 @@ fn wait(signal: &Signal) {
                 // There may have been no stack for a fiber that calls them.
                 hub.wake_due_tasks();
                 if state.may_park() {
+                    // A shielded section of the poll may have used up the wake of a cancel.
+                    cancel::throw_after_wait(fiber, calm);
                     hub::park(fiber, Wait::Future);
                     if !state.is_set() {
                         hub.wake_due_tasks();
