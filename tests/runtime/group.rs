@@ -1,7 +1,7 @@
 //! `task_group`: the first failure ends all.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -363,5 +363,39 @@ fn a_group_borrows_and_may_hold_a_scope() {
         });
         assert_eq!(result, Err("b!".into()));
         assert_eq!(words, ["a!", "b!"]);
+    });
+}
+
+#[test]
+fn a_later_failure_whose_destructor_panics_is_dropped_when_all_have_ended() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            resume_unwind(Box::new("a destructor's panic"));
+        }
+    }
+
+    on_a_hub("late_failures", || {
+        for panics in [false, true] {
+            let ended = Cell::new(0);
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                let result = task_group(|group| {
+                    group.spawn(|| {
+                        let _marks = Marks(&ended);
+                        shielded(|| sleep(SHORT));
+                        Ok(())
+                    });
+                    group.spawn(|| Err::<(), _>(None));
+                    shielded(yield_now); // that one has failed
+                    match panics {
+                        true => resume_unwind(Box::new(Bomb)),
+                        false => Err::<(), _>(Some(Bomb)),
+                    }
+                });
+                drop(result);
+            }));
+            assert_eq!((caught.is_err(), ended.get()), (true, 1));
+        }
     });
 }

@@ -83,18 +83,12 @@ where
         env: PhantomData,
     };
     let result = catch_unwind(AssertUnwindSafe(|| f(&group)));
-    let value = match result {
-        Ok(Ok(value)) => Some(value),
-        Ok(Err(error)) => {
-            group.failure.note(Failure::Error(error));
-            None
-        }
-        Err(payload) => {
-            if !Unwinding::is_of_scope(&*payload, id) {
-                group.failure.note(Failure::Panic(payload));
-            }
-            None
-        }
+    // A failure that is not the first is kept until all have ended: its destructor may unwind.
+    let (value, late) = match result {
+        Ok(Ok(value)) => (Some(value), None),
+        Ok(Err(error)) => (None, group.failure.note(Failure::Error(error))),
+        Err(payload) if Unwinding::is_of_scope(&*payload, id) => (None, None),
+        Err(payload) => (None, group.failure.note(Failure::Panic(payload))),
     };
     if value.is_none() {
         group.children.end();
@@ -103,6 +97,7 @@ where
     if let Some(fiber) = remembered.and_then(Remembered::get) {
         cancel::close_scope(hub, fiber, id);
     }
+    drop(late);
     match (group.failure.failure.take(), value) {
         (Some(Failure::Panic(payload)), _) => resume_unwind(payload),
         (Some(Failure::Error(error)), _) => {
@@ -143,17 +138,14 @@ struct Body {
 }
 
 impl<E> FirstFailure<E> {
-    /// Returns whether it was the first.
-    fn note(&self, failure: Failure<E>) -> bool {
+    /// Keeps the first failure, and gives any other back.
+    fn note(&self, failure: Failure<E>) -> Option<Failure<E>> {
         let mut first = self.failure.borrow_mut();
-        let is_first = first.is_none();
-        if is_first {
-            *first = Some(failure);
-        } else {
-            drop(first);
-            drop(failure);
+        if first.is_some() {
+            return Some(failure);
         }
-        is_first
+        *first = Some(failure);
+        None
     }
 }
 
@@ -179,7 +171,7 @@ impl<'scope, E> TaskGroup<'scope, '_, E> {
                 Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
                 Err(payload) => Failure::Panic(payload),
             };
-            if failure.note(failed) {
+            if failure.note(failed).is_none() {
                 let Body { hub, fiber, id } = failure.body;
                 children.end();
                 cancel::expire_scope(hub, fiber, id);
