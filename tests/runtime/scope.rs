@@ -411,6 +411,15 @@ fn a_plain_thread_gets_a_hub_for_its_scope() {
 }
 
 #[test]
+fn a_panic_passes_through_a_scope_without_children_where_no_hub_can_be() {
+    on_a_hub("pool_thread", || {
+        let caught = catch_unwind(|| kapok::unblock(|| scope(|_| panics())).map(drop));
+        let payload = caught.unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"the test's panic"));
+    });
+}
+
+#[test]
 fn a_scope_that_is_open_when_its_hub_drains_ends_with_its_children() {
     on_a_hub("draining", || {
         let ended = Rc::new(Cell::new(0));

@@ -208,7 +208,9 @@ impl Children {
     }
 
     pub(super) fn cancel_all(&self) {
-        let hub = current::hub();
+        let Some(hub) = current::existing_hub() else {
+            return; // where no fiber was spawned
+        };
         for fiber in self.fibers.borrow().iter().filter_map(|&id| hub.fiber(id)) {
             cancel::cancel(hub, fiber);
         }
