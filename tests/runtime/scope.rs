@@ -127,6 +127,11 @@ fn a_childs_panic_is_told_by_join_or_else_by_the_scope() {
         let payload = caught.unwrap_err();
         assert!(!is_cancel(&*payload));
         assert_eq!(ended.get(), 1, "its sibling got to its end");
+        let caught = catch_unwind(|| {
+            #[expect(clippy::mem_forget, reason = "what is tested")]
+            scope(|scope| std::mem::forget(scope.spawn(|| panics())));
+        });
+        assert!(caught.is_err(), "nobody can join what is forgotten");
         // Cancelled is not panicked.
         scope(|scope| scope.spawn(|| sleep(LONG)).cancel());
     });

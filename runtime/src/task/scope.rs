@@ -71,7 +71,7 @@ where
         Ok(value) => {
             scope.children.throw_if_passed_on();
             assert!(
-                !scope.children.any_panicked.get(),
+                scope.children.panics_unjoined.get() == 0,
                 "a scoped fiber panicked"
             );
             value
@@ -122,7 +122,8 @@ pub(super) struct Children {
     running: Cell<usize>,
     /// Those that run, and some that have ended.
     fibers: RefCell<Vec<FiberId>>,
-    any_panicked: Cell<bool>,
+    /// Children that panicked and were not joined yet.
+    panics_unjoined: Cell<usize>,
     was_passed_on: Cell<bool>,
     /// All were cancelled for good: what is spawned now is cancelled at once.
     is_ending: Cell<bool>,
@@ -142,7 +143,7 @@ impl Children {
             waiting: Cell::new(None),
             running: Cell::new(0),
             fibers: RefCell::new(Vec::new()),
-            any_panicked: Cell::new(false),
+            panics_unjoined: Cell::new(0),
             was_passed_on: Cell::new(false),
             is_ending: Cell::new(false),
             deadline,
@@ -258,6 +259,10 @@ impl<F: FnOnce() -> T, T> Child<F, T> {
                 Err(payload) => JoinError::of_panic(payload),
             }
         });
+        if matches!(result, Err(JoinError::Panicked(_))) {
+            let panics = &self.packet.children.panics_unjoined;
+            panics.set(panics.get() + 1);
+        }
         self.packet.result.set(Some(result));
         drop(self);
     }
@@ -291,14 +296,6 @@ struct ScopedPacket<T> {
     children: Rc<Children>,
 }
 
-impl<T> Drop for ScopedPacket<T> {
-    fn drop(&mut self) {
-        if matches!(self.result.get_mut(), Some(Err(JoinError::Panicked(_)))) {
-            self.children.any_panicked.set(true);
-        }
-    }
-}
-
 /// Owns the right to a scoped fiber's result. Dropping it leaves the fiber to its scope, which waits for it.
 pub struct ScopedJoinHandle<'scope, T> {
     fiber: JoinHandle<()>,
@@ -320,6 +317,10 @@ impl<T> ScopedJoinHandle<'_, T> {
     pub fn join(self) -> Result<T, JoinError> {
         self.fiber.join()?;
         let result = self.packet.result.take();
+        if matches!(result, Some(Err(JoinError::Panicked(_)))) {
+            let panics = &self.packet.children.panics_unjoined;
+            panics.set(panics.get() - 1);
+        }
         result.unwrap_or(Err(JoinError::Cancelled))
     }
 
