@@ -1,6 +1,7 @@
 //! Fiber-locals.
 
 use std::cell::{Cell, RefCell};
+use std::sync::mpsc;
 
 use kapok::{fiber_local, spawn, yield_now};
 
@@ -99,4 +100,34 @@ fn they_are_dropped_on_the_fiber_before_it_counts_as_ended() {
         spawn(|| EARLY.with(|_| ())).join().unwrap();
         assert_eq!(LOG.take(), ["late"], "made by a destructor of another");
     });
+}
+
+#[test]
+fn destructors_may_ask_for_values_when_a_thread_ends() {
+    struct Asks(mpsc::Sender<u32>);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.send(COUNT.get()).unwrap();
+        }
+    }
+
+    fiber_local! {
+        static ASKS: RefCell<Option<Asks>> = RefCell::new(None);
+    }
+
+    let (sender, counts) = mpsc::channel();
+    for runs_a_hub in [false, true] {
+        let sender = sender.clone();
+        let thread = std::thread::spawn(move || {
+            if runs_a_hub {
+                kapok::run(yield_now);
+            }
+            COUNT.set(3);
+            ASKS.with_borrow_mut(|asks| asks.replace(Asks(sender)));
+        });
+        thread.join().unwrap();
+        // They went together: it finds a new one.
+        assert_eq!(counts.try_recv(), Ok(1));
+    }
 }

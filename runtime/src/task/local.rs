@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use crate::fiber::FiberSlot;
@@ -122,15 +123,32 @@ macro_rules! fiber_local {
     };
 }
 
+/// Values, by the address of their variable.
+type Locals = Vec<(usize, Rc<dyn Any>)>;
+
 thread_local! {
-    /// The values of the root fiber, and of a thread that has no hub.
-    static ROOT_LOCALS: RefCell<Vec<(usize, Rc<dyn Any>)>> = const { RefCell::new(Vec::new()) };
+    /// The values of the root fiber, and of a thread that has no hub. Without a destructor: those of the values may ask for others.
+    static ROOT_LOCALS: ManuallyDrop<RefCell<Locals>> = const { ManuallyDrop::new(RefCell::new(Vec::new())) };
+    static ROOT_END: RootEnd = const { RootEnd };
 }
 
-fn with_locals<R>(look: impl FnOnce(&mut Vec<(usize, Rc<dyn Any>)>) -> R) -> R {
+/// Drops the values of the root fiber when the thread ends.
+struct RootEnd;
+
+impl Drop for RootEnd {
+    fn drop(&mut self) {
+        drop_from(|| ROOT_LOCALS.with(|locals| locals.take()));
+    }
+}
+
+fn with_locals<R>(look: impl FnOnce(&mut Locals) -> R) -> R {
     match current::fiber().filter(|fiber| fiber.yielder.get().is_some()) {
         Some(fiber) => fiber.with_rare(|rare| look(&mut rare.locals)),
-        None => ROOT_LOCALS.with_borrow_mut(look),
+        None => {
+            // What is made after the thread's end is leaked.
+            let _ = ROOT_END.try_with(|_| ());
+            ROOT_LOCALS.with(|locals| look(&mut locals.borrow_mut()))
+        }
     }
 }
 
@@ -148,11 +166,16 @@ fn insert(key: usize, value: Rc<dyn Any>) -> Rc<dyn Any> {
     value
 }
 
-/// Drops the fiber's values on its own stack, and those that their destructors make, up to a few rounds; what a destructor
-/// still makes then is leaked rather than dropped elsewhere.
+/// Drops the fiber's values on its own stack.
 pub(crate) fn drop_all(fiber: &'static FiberSlot) {
+    drop_from(|| fiber.with_rare(|rare| std::mem::take(&mut rare.locals)));
+}
+
+/// Drops values, and those that their destructors make, up to a few rounds; what a destructor still makes then is leaked rather
+/// than dropped elsewhere.
+fn drop_from(take: impl Fn() -> Locals) {
     for _ in 0..8 {
-        let locals = fiber.with_rare(|rare| std::mem::take(&mut rare.locals));
+        let locals = take();
         if locals.is_empty() {
             return;
         }
@@ -160,5 +183,5 @@ pub(crate) fn drop_all(fiber: &'static FiberSlot) {
             drop_quietly(value);
         }
     }
-    let _ = std::mem::ManuallyDrop::new(fiber.with_rare(|rare| std::mem::take(&mut rare.locals)));
+    let _ = ManuallyDrop::new(take());
 }
