@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, on_stack};
-use kapok::{current, park, scope, shielded, sleep, spawn, task_group, yield_now};
+use kapok::{
+    block_on, current, future, park, scope, shielded, sleep, spawn, task_group, yield_now,
+};
 
 use crate::support::on_a_hub;
 
@@ -81,6 +83,30 @@ fn a_coroutine_that_two_fibers_resume_waits_as_the_one_that_runs_it() {
             inner.borrow_mut().resume(()),
             CoroutineResult::Return(())
         ));
+    });
+}
+
+#[test]
+fn a_future_in_a_coroutine_that_was_passed_on_wakes_the_fiber_that_runs_it() {
+    on_a_hub("future passed on", || {
+        let mut inner = Coroutine::new(|yielder, ()| {
+            block_on(async {
+                for _ in 0..3 {
+                    future::sleep(Duration::from_millis(1)).await;
+                    yielder.suspend(());
+                }
+            });
+        });
+        let mut is_done = false;
+        while !is_done {
+            inner = spawn(|| {
+                inner.resume(());
+                inner
+            })
+            .join()
+            .unwrap();
+            is_done = inner.done();
+        }
     });
 }
 

@@ -141,6 +141,11 @@ impl Signal {
         waker
     }
 
+    /// Whether it wakes who runs now.
+    pub(crate) fn is_for_current(&self) -> bool {
+        self.waker.is_current()
+    }
+
     /// Whether a waker is a signal's. Functions are the same where tables are, so what is called is certainly ours.
     fn made(waker: &task::Waker) -> bool {
         TABLE

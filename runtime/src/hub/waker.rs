@@ -103,6 +103,18 @@ impl Waker {
         }
     }
 
+    /// Whether it is for the running fiber, or for this thread, whose root fiber runs if it has got a hub since.
+    pub(crate) fn is_current(&self) -> bool {
+        let fiber = current::fiber();
+        match self {
+            Self::Fiber { remote, id, .. } => {
+                current::existing_hub().is_some_and(|hub| std::ptr::eq(hub.remote, *remote))
+                    && fiber.is_some_and(|fiber| fiber.serial.get() == id.serial)
+            }
+            Self::Thread(_) => fiber.is_none_or(|fiber| fiber.yielder.get().is_none()),
+        }
+    }
+
     /// Enqueues. Does nothing if the fiber or its hub is gone.
     #[inline(always)]
     pub(crate) fn wake(&self) {

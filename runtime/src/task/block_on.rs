@@ -54,14 +54,19 @@ use crate::hub::tasks::Signal;
 )]
 pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
     let mut future = pin!(future.into_future());
-    let signal = Signal::new();
-    let waker = signal.waker();
-    let mut context = Context::from_waker(&waker);
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
+        let signal = Signal::new();
+        let waker = signal.waker();
+        let mut context = Context::from_waker(&waker);
+        // If all this is in a coroutine of the user's a poll may pass it on to another fiber, which is the one to be woken then.
+        while signal.is_for_current() {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return output;
+            }
+            if signal.is_for_current() {
+                wait(&signal);
+            }
         }
-        wait(&signal);
     }
 }
 
