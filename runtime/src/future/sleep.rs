@@ -13,7 +13,12 @@ use crate::task::wake_tasks_on_a_fiber;
 ///
 /// Code on fibers calls [`kapok::sleep`](crate::sleep()) instead, which costs no allocation. While this one is pending it is a timer
 /// of the hub on which it was first polled, and costs a small allocation. It may move to other threads, and dropping it
-/// anywhere ends the timer.
+/// anywhere ends the timer. It is polled where fibers run, by [`block_on`](crate::block_on()): on a thread of another executor nobody
+/// runs the hub that it is given, and it never ends.
+///
+/// # Panics
+///
+/// When it is polled where no hub can be, as [`spawn`](crate::spawn()) does.
 ///
 /// # Examples
 ///

@@ -18,10 +18,12 @@ use crate::task::wake_tasks_on_a_fiber;
 ///
 /// It implements tokio's `AsyncRead` and `AsyncWrite` with the feature `tokio-io`, and those of the `futures` crates with the
 /// feature `futures-io`; [`poll_read`](Self::poll_read) and [`poll_write`](Self::poll_write) are there for whoever has traits of
-/// his own. It is polled on a thread whose hub runs: in a fiber, by [`block_on`](crate::block_on()).
+/// his own. It is polled on a thread whose hub runs: in a fiber, by [`block_on`](crate::block_on()). On a thread of another
+/// executor nobody would be woken.
 ///
-/// As those traits say, the task that polled last is woken: one for reading and one for writing. Clones of a stream count as one
-/// here. The stream's own timeouts have no effect on polls, as they belong to calls that wait: put a
+/// As those traits say, the task that polled last is woken: one for reading and one for writing. Clones of a stream on one hub
+/// count as one here. A stream moves to the hub on which it is polled: halves of one (as tokio's `split` makes them) that are polled on
+/// two hubs take it from each other again and again, which keeps both hubs busy. Give each hub a clone instead. The stream's own timeouts have no effect on polls, as they belong to calls that wait: put a
 /// [`timeout`](crate::timeout()) around `block_on`, or a [`sleep`](super::sleep()) beside it. Costs nothing on top of the stream.
 ///
 /// # Examples
