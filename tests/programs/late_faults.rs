@@ -22,8 +22,8 @@ use kapok::future::Async;
 use kapok::http::{Request, Response, Server};
 use kapok::net::TcpListener;
 use kapok::{
-    Builder, HubHandle, Hubs, HubsConfig, RemoteJoinHandle, block_on, drain, run, sleep, spawn,
-    timeout, unblock, yield_now,
+    Builder, Fiber, HubHandle, Hubs, HubsConfig, RemoteJoinHandle, block_on, drain, run, sleep,
+    spawn, timeout, unblock, yield_now,
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -44,6 +44,7 @@ fn main() {
         "more_joins_than_pool_threads" => more_joins_than_pool_threads(),
         "served_without_stacks" => served_without_stacks(),
         "sleep_of_a_leaked_hub" => sleep_of_a_leaked_hub(),
+        "woken_when_a_stack_is_free" => woken_when_a_stack_is_free(),
         "woken_without_stacks" => woken_without_stacks(),
         other => panic!("no case {other:?}"),
     }
@@ -223,6 +224,31 @@ fn woken_without_stacks() {
         polled
     }));
     println!("read: {read:?}");
+    std::process::exit(0);
+}
+
+struct Unparks(Fiber);
+
+impl Wake for Unparks {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Nobody waits in `block_on`, and no event comes after the one that found no stack.
+fn woken_when_a_stack_is_free() {
+    let mut sleepers = Vec::new();
+    while let Ok(fiber) = Builder::new().spawn(|| sleep(LONG)) {
+        sleepers.push(fiber);
+    }
+    let waker = Waker::from(Arc::new(Unparks(kapok::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut due = kapok::future::sleep(Duration::from_millis(1));
+    assert!(Pin::new(&mut due).poll(&mut context).is_pending());
+    sleep(Duration::from_millis(10));
+    sleepers.pop().unwrap().cancel();
+    kapok::park();
+    println!("woken");
     std::process::exit(0);
 }
 

@@ -224,6 +224,18 @@ fn a_waker_of_others_is_called_without_a_stack_for_it() {
 }
 
 #[test]
+fn a_waker_that_found_no_stack_is_called_when_there_is_one() {
+    let few_stacks = [("KAPOK_STACK_GUARD", "mprotect")];
+    let program = env!("CARGO_BIN_EXE_late_faults");
+    check_program(
+        program,
+        "woken_when_a_stack_is_free",
+        "woken\n",
+        &few_stacks,
+    );
+}
+
+#[test]
 fn a_sleep_outlives_a_hub_that_is_leaked() {
     check_late("sleep_of_a_leaked_hub", "slept\n");
 }

@@ -436,7 +436,7 @@ impl Hub {
     #[cold]
     #[inline(never)]
     fn wait_for_work(&self) {
-        if self.receive_messages() || self.wake_deferred() {
+        if self.receive_messages() || self.wake_deferred() || self.serve_tasks_left() {
             // They may have woken nobody, and more may come for ever: counted like a resume, so that the rest is looked at too.
             match self.resumes_left.get() {
                 0 => self.glance(),

@@ -19,7 +19,8 @@
 //!
 //! Whoever drops a stream drops its wakers, on his own stack. If it was dropped or polled on another hub they are called here as
 //! if there were an event: calling for no reason is harmless, and a reader may still count on this hub when the writer has gone.
-//! Without a stack for the fiber, those that wait in `block_on` are woken to do its work, and later events try again.
+//! Without a stack for the fiber, those that wait in `block_on` are woken to do its work; later events and the loop, before it
+//! sleeps, try again.
 //!
 //! Nobody's code runs while a list is borrowed. Polls of sockets never switch: a caller may hold a lock of its thread over them
 //! (h2 does), and another fiber that wanted it would stop the thread.
@@ -78,12 +79,22 @@ impl Hub {
         if self.tasks.is_served.get() {
             return;
         }
-        if let Some(serve) = self.tasks.serve.get() {
-            match serve() {
-                true => self.tasks.is_served.set(true),
-                false => self.wake_pollers(),
-            }
+        if self.tasks.serve.get().is_some() && !self.serve_tasks() {
+            self.wake_pollers();
         }
+    }
+
+    /// Has a fiber call the wakers that are due. Returns whether there is a stack for it.
+    fn serve_tasks(&self) -> bool {
+        let is_served = self.tasks.serve.get().is_some_and(|serve| serve());
+        self.tasks.is_served.set(is_served);
+        is_served
+    }
+
+    /// Tries again what there was no stack for: a fiber may have ended since. Returns whether there is one now.
+    pub(super) fn serve_tasks_left(&self) -> bool {
+        let are_left = !self.tasks.is_served.get() && !self.tasks.due.borrow().is_empty();
+        are_left && self.serve_tasks()
     }
 
     /// Calls the wakers that are due. To be called by a fiber.
