@@ -264,9 +264,10 @@ impl From<TimedOut> for std::io::Error {
 
 /// Runs `section`, and unwinds it if it has not ended when `duration` is over.
 ///
-/// The unwinding starts at a switchpoint, or in a wait that took no effect; a section that computes is not stopped, and one
-/// that ends late without reaching a switchpoint returns its value. Timeouts nest: an outer one that expires ends the inner
-/// ones too. Costs a timer and no allocation of its own once the fiber has used one before.
+/// The unwinding starts at a switchpoint, or in a wait that took no effect; a section that computes is not stopped. The hub sees
+/// that the time is over when it looks at the clock, at the latest when it has nothing else to run: a section that computed past its
+/// time may get through switchpoints that do not wait, a thousand or so, and returns its value if it ends before. Timeouts nest: an
+/// outer one that expires ends the inner ones too. Costs a timer and no allocation of its own once the fiber has used one before.
 ///
 /// # Errors
 ///
