@@ -14,8 +14,12 @@ pub(super) const DESCRIPTORS_MAX: usize = 253;
 /// Room for what a socket may be set to tell besides, in front of the descriptors: the sender's credentials, a descriptor of its
 /// process, its security context.
 const OTHERS_SIZE: usize = 512;
-/// A descriptor of the process that sent (`SO_PASSPIDFD`); other systems have no such message.
-const SCM_PIDFD: libc::c_int = 4;
+/// A descriptor of the process that sent (`SO_PASSPIDFD`); on other systems the number is of something else.
+const SCM_PIDFD: Option<libc::c_int> = if cfg!(target_os = "linux") {
+    Some(4)
+} else {
+    None
+};
 
 /// Why a message with descriptors is not even tried.
 pub(super) fn check_send(bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -124,7 +128,7 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
         let length = (header.addr() + length as usize)
             .min(end)
             .saturating_sub(data.addr());
-        if level == libc::SOL_SOCKET && (kind == libc::SCM_RIGHTS || kind == SCM_PIDFD) {
+        if level == libc::SOL_SOCKET && (kind == libc::SCM_RIGHTS || SCM_PIDFD == Some(kind)) {
             let count = length / size_of::<RawFd>();
             // SAFETY: the kernel has written so many descriptors there, which is aligned as the headers are.
             let numbers = unsafe { std::slice::from_raw_parts(data.cast::<RawFd>(), count) };
