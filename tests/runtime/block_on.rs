@@ -583,6 +583,25 @@ fn a_fiber_can_be_awaited() {
 }
 
 #[test]
+fn a_fiber_that_awaits_itself_panics() {
+    on_a_hub("itself", || {
+        let own = Rc::new(RefCell::new(None::<kapok::JoinHandle<()>>));
+        let told = Rc::new(RefCell::new(None));
+        let fiber = kapok::spawn({
+            let (own, told) = (Rc::clone(&own), Rc::clone(&told));
+            move || {
+                let handle = own.take().unwrap();
+                let panic = catch_unwind(AssertUnwindSafe(|| block_on(handle)));
+                *told.borrow_mut() = Some(*panic.unwrap_err().downcast::<&str>().unwrap());
+            }
+        });
+        *own.borrow_mut() = Some(fiber);
+        kapok::yield_now();
+        assert_eq!(told.take(), Some("a fiber cannot join itself"));
+    });
+}
+
+#[test]
 fn fibers_are_parts_of_a_future_and_are_detached_with_it() {
     on_a_hub("fibers_are_parts_of_a_future", || {
         let order = Rc::new(RefCell::new(Vec::new()));

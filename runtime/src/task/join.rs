@@ -163,11 +163,17 @@ impl<T> JoinHandle<T> {
 /// });
 /// assert_eq!(answer, 42);
 /// ```
+///
+/// # Panics
+///
+/// If a fiber awaits itself.
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let fiber = self.fiber.get();
+        let joins_itself = current::fiber().is_some_and(|me| std::ptr::eq(me, fiber));
+        assert!(!joins_itself, "a fiber cannot join itself");
         if !fiber.has(flag::DONE) {
             self.hub.tasks.serve_by(wake_tasks_on_a_fiber);
             // Cloned and dropped with nothing borrowed, as both may run anything, even the fiber to its end.
