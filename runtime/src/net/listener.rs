@@ -157,6 +157,24 @@ impl TcpListener {
         self.socket.io().local_addr()
     }
 
+    /// Sets the time to live of packets sent by connections that it accepts from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.socket.io().set_ttl(ttl)
+    }
+
+    /// The time to live of packets sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.socket.io().ttl()
+    }
+
     /// Takes the error that the system has noted for the socket.
     ///
     /// # Errors
