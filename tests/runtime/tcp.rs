@@ -98,6 +98,36 @@ fn the_end_is_seen_behind_a_short_read() {
 }
 
 #[test]
+fn what_is_there_is_read_although_the_time_is_over() {
+    on_a_hub("late", || {
+        let (mut client, mut server) = pair();
+        let mut byte = [0];
+        // The hub has heard that there is nothing, and hears of nothing else as long as nobody waits.
+        client
+            .set_read_timeout(Some(Duration::from_nanos(1)))
+            .unwrap();
+        assert_eq!(kind(client.read(&mut byte)), io::ErrorKind::TimedOut);
+        for text in [b"a", b"b"] {
+            server.write_all(text).unwrap();
+            assert_eq!((client.read(&mut byte).unwrap(), &byte), (1, text));
+            assert_eq!(kind(client.read(&mut byte)), io::ErrorKind::TimedOut);
+            client.set_read_deadline(Some(Instant::now()));
+        }
+    });
+}
+
+#[test]
+fn a_listener_passes_its_time_to_live_on() {
+    on_a_hub("ttl", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_ttl(7).unwrap();
+        assert_eq!(listener.ttl().unwrap(), 7);
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert_eq!(listener.accept().unwrap().0.ttl().unwrap(), 7);
+    });
+}
+
+#[test]
 fn timeouts_and_deadlines_lose_no_byte() {
     on_a_hub("timeouts", || {
         let (mut client, mut server) = pair();

@@ -128,7 +128,26 @@ impl<S: AsFd + Send + Sync + 'static> Timed<S> {
                 }
             }
             let end = self.wait_end(hub, direction);
-            self.registered.wait(hub, direction, wait, end)?;
+            if let Err(error) = self.registered.wait(hub, direction, wait, end) {
+                return self.try_at_last(error, operation);
+            }
+        }
+    }
+
+    /// At the end of the time: what came just before it is there, though the hub may not have heard of it.
+    #[cold]
+    fn try_at_last<T>(
+        &self,
+        error: io::Error,
+        mut operation: impl FnMut(&S) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if error.kind() != io::ErrorKind::TimedOut {
+            return Err(error);
+        }
+        match operation(self.io()) {
+            Ok(_) | Err(_) if self.registered.is_closed() => Err(closed()),
+            Err(other) if other.kind() == io::ErrorKind::WouldBlock => Err(error),
+            result => result,
         }
     }
 
