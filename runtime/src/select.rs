@@ -10,7 +10,8 @@
 /// - `send(&sender, &mut message)`: takes the message out of an `Option` and sends it; `Result<(), SendError<T>>`;
 /// - `ready(&object)`: a [`Waitable`](crate::sync::Waitable) is ready: a join handle's fiber has ended, an event is set;
 /// - `notified(&notify)`, `acquire(&semaphore)`: takes a notification, or a permit;
-/// - `readable(&socket)`, `writable(&socket)`: an operation of a socket, a pipe or any [`Descriptor`](crate::io::Descriptor) would not block;
+/// - `readable(&socket)`, `writable(&socket)`: an operation of a socket, a pipe or any [`Descriptor`](crate::io::Descriptor) would not block.
+///   What a `BufReader` over it has in its buffer [is not seen](crate::io::readable);
 /// - `after(duration)`, `at(instant)`: the time has come;
 /// - an `Option` of these, which is never ready if it is `None`.
 ///

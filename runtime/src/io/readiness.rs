@@ -108,6 +108,10 @@ impl<T: AsFd> sealed::Descriptor for super::Registered<T> {
 ///
 /// Each look costs a system call. Somebody else may take what there was before a read comes to it.
 ///
+/// **It asks the system alone.** Bytes that a [`BufReader`](std::io::BufReader), or a crate with a buffer of its own, has read already are
+/// not seen: with a whole message in the buffer this may wait for ever. Look there first
+/// ([`BufReader::buffer`](std::io::BufReader::buffer)), and wait only if it is empty.
+///
 /// # Examples
 ///
 /// ```
@@ -121,6 +125,26 @@ impl<T: AsFd> sealed::Descriptor for super::Registered<T> {
 ///     () = readable(&here) => assert_eq!(here.read(&mut [0; 8])?, 5),
 ///     () = after(Duration::from_secs(60)) => panic!("nothing came"),
 /// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// With a buffer in between:
+///
+/// ```
+/// use std::io::{BufRead, BufReader, Write};
+/// use std::time::Duration;
+/// use kapok::net::UnixStream;
+///
+/// let (here, mut there) = UnixStream::pair()?;
+/// there.write_all(b"one\ntwo\n")?;
+/// let (mut reader, mut line) = (BufReader::new(here), String::new());
+/// reader.read_line(&mut line)?; // has taken both lines off the stream
+/// let is_ready = !reader.buffer().is_empty()
+///     || kapok::select! {
+///         () = readable(reader.get_ref()) => true,
+///         () = after(Duration::from_secs(60)) => false,
+///     };
+/// assert!(is_ready);
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn readable<D: Descriptor + ?Sized>(descriptor: &D) -> DescriptorReady<'_> {
