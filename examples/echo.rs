@@ -1,19 +1,31 @@
 //! A TCP echo server on every core: what comes in goes back.
 //!
 //! Run it with `cargo run --release --example echo [PORT|ADDRESS] [--hubs N]` (default 127.0.0.1:7000, one hub a core), and
-//! talk to it with `nc 127.0.0.1 7000`.
+//! talk to it with `nc 127.0.0.1 7000`. Ctrl-C ends it.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use kapok::net::{TcpListener, TcpStream};
+use kapok::signal::{Signal, Signals};
+use kapok::sync::Event;
 use kapok::{Hubs, HubsConfig};
 
 mod arguments;
 
+/// Set by Ctrl-C; fibers of all hubs wait for it.
+static STOP: Event = Event::new();
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = arguments::parse("127.0.0.1:7000")?;
+    // Before anybody is served: from here on Ctrl-C is an event.
+    let signals = Signals::new([Signal::SIGINT])?;
+    drop(kapok::spawn(move || {
+        signals.recv();
+        STOP.set();
+    }));
     let hubs = match arguments.hubs {
         Some(1) => {
             // One hub needs no thread of its own: this thread's serves.
@@ -42,12 +54,19 @@ fn announce(address: SocketAddr) {
 }
 
 fn serve(listener: &TcpListener) -> io::Result<()> {
-    loop {
-        let (stream, _peer) = listener.accept()?;
+    let closed_at_the_end = listener.try_clone()?;
+    drop(kapok::spawn(move || {
+        STOP.wait();
+        closed_at_the_end.close();
+    }));
+    for stream in listener.incoming() {
+        let stream = stream?;
         stream.set_nodelay(true)?;
         // Dropping the handle lets the fiber run on its own.
         drop(kapok::spawn(move || echo(stream)));
     }
+    // Who is still connected is unwound.
+    kapok::drain(Duration::ZERO).map_err(io::Error::other)
 }
 
 fn echo(mut stream: TcpStream) -> io::Result<()> {

@@ -2,12 +2,13 @@
 //!
 //! Run it with `cargo run --release --example own_protocol [PORT|ADDRESS]` (default 127.0.0.1:7100) and join from several
 //! terminals with `nc 127.0.0.1 7100`. The first line is your name. All runs on one thread, so the room is an `Rc` without a
-//! lock.
+//! lock. Ctrl-C ends it, and everybody's connection.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kapok::net::{TcpListener, TcpStream};
 
@@ -52,12 +53,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         address.ip(),
         address.port()
     );
+    let closed_at_the_end = listener.try_clone()?;
+    drop(kapok::spawn(move || {
+        kapok::signal::ctrl_c().map(|()| closed_at_the_end.close())
+    }));
     let room = Rc::new(Room::default());
     for stream in listener.incoming() {
         let (room, stream) = (Rc::clone(&room), stream?);
         drop(kapok::spawn(move || serve(&room, stream)));
     }
-    Ok(())
+    // Closed: those who are still here are unwound, and their connections end.
+    Ok(kapok::drain(Duration::ZERO)?)
 }
 
 /// This fiber writes what is said; a second one reads what its guest says.

@@ -1,11 +1,16 @@
-//! The examples that end by themselves: each says what it shows, and does.
+//! The examples that end by themselves: each says what it shows, and does. Servers among them end by Ctrl-C.
 
-#[expect(dead_code, reason = "each test uses a part of it")]
+#![expect(clippy::disallowed_methods, reason = "no fiber runs in this process")]
+
 #[path = "support/programs.rs"]
 mod programs;
 #[path = "support/watchdog.rs"]
 mod watchdog;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use programs::Example;
 use watchdog::Watchdog;
 
 /// Runs an example to its end and looks for these in what it prints, in this order.
@@ -88,4 +93,27 @@ fn timeouts_end_two_attempts_and_the_fourth_succeeds() {
             "no message within 20 ms",
         ],
     );
+}
+
+#[test]
+fn ctrl_c_ends_the_servers_and_their_connections() {
+    let _watchdog = Watchdog::new("servers that end");
+    let servers: [(&str, &[&str]); 3] = [
+        ("echo", &["--hubs", "1"]),
+        ("echo", &["--hubs", "2"]),
+        ("own_protocol", &[]),
+    ];
+    for (name, arguments) in servers {
+        let mut server = Example::start(name, arguments);
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.write_all(b"kapok\n").unwrap();
+        // Whoever is served is late enough: the signal is an event by now.
+        stream.read_exact(&mut [0; 5]).unwrap();
+        let id = server.id().to_string();
+        programs::run("kill", &["-INT", &id]);
+        let status = server.process.wait().unwrap();
+        assert!(status.success(), "{name} {arguments:?}: {status}");
+        // The end or a reset, as the system likes.
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
 }
