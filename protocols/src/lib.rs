@@ -131,4 +131,6 @@ mod documents {
     struct Sharing;
     #[doc = include_str!("../../docs/guide/threads.md")]
     struct Threads;
+    #[doc = include_str!("../../docs/guide/coming_from.md")]
+    struct ComingFrom;
 }
