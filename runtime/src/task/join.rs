@@ -18,7 +18,7 @@ use crate::hub::current;
 use crate::hub::end;
 use crate::hub::{Hub, park};
 
-/// Owns the right to a fiber's result. Dropping it detaches the fiber.
+/// Owns the right to a fiber's result. Dropping it detaches the fiber, which runs on: only [`cancel`](Self::cancel) cancels it.
 ///
 /// It stays on its thread, and may outlive its hub there.
 ///
