@@ -54,9 +54,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     println!("a fiber on {}", answer.join()?.unwrap_or_default());
 
-    match signals.recv_timeout(Duration::from_millis(500)) {
-        Some(signal) => println!("stopped by {signal}"),
-        None => println!("stopped by the time"),
+    kapok::select! {
+        signal = recv(&signals) => println!("stopped by {signal}"),
+        () = ready(&running) => println!("a hub has failed"), // and `join` says why
+        () = after(Duration::from_millis(500)) => println!("stopped by the time"),
     }
     STOP.set();
     // Whoever has not heard of it is unwound.

@@ -8,16 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::fiber::FiberSlot;
-use crate::fiber::slot::Wait;
 use crate::fiber::store;
 use crate::hub::Hub;
 use crate::hub::cancel;
-use crate::hub::current;
 use crate::hub::drain::{DrainError, Patience, drain_hub, wait_until_empty_or_stopped};
 use crate::hub::end::end;
-use crate::hub::park;
-use crate::hub::waker::Waker;
+use crate::hub::wait_list::Ticket;
+use crate::hub::waiting::Place;
+use crate::sync::{Event, Sealed, Waitable};
 use crate::task::{HubHandle, park_thread};
 
 /// How many hubs, and their threads' names.
@@ -136,7 +134,10 @@ pub struct Running {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    /// A hub has started, or none can.
     changed: Condvar,
+    /// All threads have ended.
+    ended: Event,
 }
 
 #[derive(Debug, Default)]
@@ -145,8 +146,6 @@ struct State {
     hubs: BTreeMap<usize, HubHandle>,
     /// Threads that have not started or not ended yet.
     unended: usize,
-    /// The fiber in [`Running::join`].
-    waiter: Option<Waker>,
     refused: Option<io::Error>,
     /// The shortest grace, once stopped.
     stopped: Option<Duration>,
@@ -176,21 +175,22 @@ impl Running {
     /// The first that was wrong: a `main` that failed or panicked, or fibers that did not end after a stop.
     #[kapok_macros::switchpoint_runtime(wakes = "the last hub's end", cancel = "the hubs run on")]
     pub fn join(self) -> Result<(), HubsError> {
-        match current::fiber() {
-            Some(fiber) => self.shared.park_until_ended(fiber),
-            None => self.shared.wait_until_ended(),
-        }
+        self.shared.ended.wait();
         match self.shared.lock().failure.take() {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "making a hub takes microseconds: the caller's fibers can wait that long"
+    )]
     fn wait_until_started(&self, count: usize) -> io::Result<()> {
         let mut state = self.shared.lock();
-        // Making a hub takes microseconds: the caller's fibers can wait that long.
         while state.hubs.len() < count && state.refused.is_none() {
-            state = self.shared.wait(state);
+            let changed = self.shared.changed.wait(state);
+            state = changed.unwrap_or_else(PoisonError::into_inner);
         }
         match state.refused.take() {
             Some(error) => {
@@ -203,58 +203,36 @@ impl Running {
     }
 }
 
+impl Sealed for Running {}
+
+/// Ready when all hubs have ended.
+impl Waitable for Running {
+    fn is_ready(&self) -> bool {
+        self.shared.ended.is_ready()
+    }
+
+    unsafe fn enter(&self, place: &Place<()>, ticket: &Ticket, number: u32) -> bool {
+        // SAFETY: the same promise.
+        unsafe { self.shared.ended.enter(place, ticket, number) }
+    }
+
+    fn leave(&self, place: &Place<()>) {
+        self.shared.ended.leave(place);
+    }
+}
+
 impl Shared {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // No user code runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "callers are on threads of their own, or wait for microseconds"
-    )]
-    fn wait<'a>(
-        &self,
-        state: std::sync::MutexGuard<'a, State>,
-    ) -> std::sync::MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_until_ended(&self) {
-        let mut state = self.lock();
-        while state.unended > 0 {
-            state = self.wait(state);
-        }
-    }
-
-    /// Not on the pool: its threads may be what the hubs wait for.
-    fn park_until_ended(&self, fiber: &'static FiberSlot) {
-        let calm = cancel::is_calm();
-        while self.is_awaited_by(Waker::current()) {
-            park(fiber, Wait::Join);
-            if self.lock().unended > 0 {
-                cancel::throw_after_wait(fiber, calm);
-            }
-        }
-    }
-
-    fn is_awaited_by(&self, waiter: Waker) -> bool {
-        let mut state = self.lock();
-        state.waiter = Some(waiter);
-        state.unended > 0
-    }
-
     /// A thread has ended, or was never started.
     fn one_less(&self) {
         let mut state = self.lock();
         state.unended -= 1;
-        self.changed.notify_all();
-        if state.unended == 0
-            && let Some(waiter) = state.waiter.take()
-        {
-            waiter.wake();
+        if state.unended == 0 {
+            self.ended.set();
         }
     }
 

@@ -88,6 +88,27 @@ fn a_join_comes_after_the_locals_of_the_threads_and_what_main_captured() {
 }
 
 #[test]
+fn the_end_of_hubs_is_a_branch_of_select() {
+    on_a_hub("select", || {
+        let running = hubs(2).start(|_| {
+            park();
+            Ok(())
+        });
+        let running = running.unwrap();
+        let ends_first = |time| {
+            kapok::select! {
+                () = ready(&running) => true,
+                () = after(time) => false,
+            }
+        };
+        assert!(!ends_first(Duration::from_millis(1)));
+        running.stop(Duration::ZERO);
+        assert!(ends_first(LONG));
+        running.join().unwrap();
+    });
+}
+
+#[test]
 fn what_main_captured_is_dropped_when_it_has_returned_on_all_hubs() {
     let _watchdog = Watchdog::new("captured");
     let (sender, receiver) = kapok::sync::channel::unbounded::<()>();

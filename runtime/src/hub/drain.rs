@@ -78,8 +78,8 @@ pub(crate) enum Patience {
 
 /// Runs `f` as this thread's root fiber, then ends all fibers of the thread, and the hub if `run` made it.
 ///
-/// Fibers that are left are cancelled at once and given 5 seconds to unwind; one that is still there then is named on
-/// standard error and leaked. A thread that uses this leaves nothing behind; `main` may do without it.
+/// Fibers that can run do so up to their next wait. Those that are left then are cancelled and given 5 seconds to unwind; one that
+/// is still there is named on standard error and leaked. A thread that uses this leaves nothing behind; `main` may do without it.
 ///
 /// # Panics
 ///

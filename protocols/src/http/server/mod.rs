@@ -375,6 +375,12 @@ impl RunningServer {
         self.running.hubs()
     }
 
+    /// What [`select!`](crate::select!) waits for: `ready(server.running())` when all hubs have ended.
+    #[must_use]
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
     /// Stops accepting. Connections that wait for a request are ended, the others have `grace` to answer the one they have and are cut
     /// then. Returns at once.
     pub fn stop(&self, grace: Duration) {
