@@ -187,24 +187,10 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         wait: Wait,
         deadline: u64,
     ) -> io::Result<()> {
-        let source = self.register(hub)?;
-        if wait == Wait::Accept {
-            source.is_listener.set(true);
-        }
-        let fiber = current::running_fiber();
-        let calm = cancel::is_calm();
-        loop {
-            self.may_wait(hub, wait)?;
-            source.add_waiter(direction, fiber);
-            let expired = park_until(hub, fiber, wait, deadline);
-            source.remove_waiter(direction, fiber);
-            if source.is_ready(direction) {
-                return Ok(());
-            }
-            cancel::throw_after_wait(fiber, calm);
-            if expired {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+        let is_ready = |source: &Source| source.is_ready(direction);
+        match self.wait_until(hub, direction, wait, deadline, is_ready)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
@@ -216,7 +202,24 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
         wait: Wait,
         deadline: u64,
     ) -> io::Result<()> {
+        self.wait_until(hub, direction, wait, deadline, |_| false)
+            .map(drop)
+    }
+
+    /// Returns whether `ends` said so before the deadline.
+    #[inline(always)]
+    fn wait_until(
+        &self,
+        hub: &'static Hub,
+        direction: Direction,
+        wait: Wait,
+        deadline: u64,
+        ends: impl Fn(&Source) -> bool,
+    ) -> io::Result<bool> {
         let source = self.register(hub)?;
+        if wait == Wait::Accept {
+            source.is_listener.set(true);
+        }
         let fiber = current::running_fiber();
         let calm = cancel::is_calm();
         loop {
@@ -224,9 +227,12 @@ impl<S: AsFd + Send + Sync + 'static> Registered<S> {
             source.add_waiter(direction, fiber);
             let expired = park_until(hub, fiber, wait, deadline);
             source.remove_waiter(direction, fiber);
+            if ends(source) {
+                return Ok(true);
+            }
             cancel::throw_after_wait(fiber, calm);
             if expired {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
