@@ -376,7 +376,6 @@ impl RunningServer {
     }
 
     /// What [`select!`](crate::select!) waits for: `ready(server.running())` when all hubs have ended.
-    #[must_use]
     pub fn running(&self) -> &Running {
         &self.running
     }
