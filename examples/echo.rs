@@ -5,7 +5,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use kapok::net::{TcpListener, TcpStream};
@@ -40,11 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     announce(listeners[0].local_addr()?);
 
     // One listener a hub: the kernel spreads the connections over them.
-    let listeners = Mutex::new(listeners);
-    let running = hubs.start(move |_hub| {
-        let listener = listeners.lock().ok().and_then(|mut left| left.pop());
-        serve(&listener.expect("one listener a hub"))
-    })?;
+    let running = hubs.start_each(listeners, |_hub, listener| serve(&listener))?;
     Ok(running.join()?)
 }
 

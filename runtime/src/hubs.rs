@@ -102,24 +102,69 @@ impl Hubs {
     where
         M: Fn(HubHandle) -> io::Result<()> + Send + Sync + 'static,
     {
+        let count = self.config.count;
+        self.start_each(std::iter::repeat_n((), count), move |hub, ()| main(hub))
+    }
+
+    /// [`start`](Self::start) for as many hubs as there are `items`, whatever their configured count. Each hub's `main` gets one: its
+    /// listener, its part of the data.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), and `InvalidInput` if there is no item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kapok::{Hubs, net::{TcpListener, TcpStream}};
+    /// use std::time::Duration;
+    ///
+    /// let hubs = Hubs::default();
+    /// let listeners = TcpListener::bind_shared("127.0.0.1:0", hubs.count())?;
+    /// let address = listeners[0].local_addr()?;
+    /// let running = hubs.start_each(listeners, |_hub, listener| {
+    ///     for stream in listener.incoming() {
+    ///         drop(stream); // or spawn a fiber for it
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// TcpStream::connect(address)?;
+    /// running.stop(Duration::ZERO);
+    /// running.join()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_each<I, M>(self, items: I, main: M) -> io::Result<Running>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        M: Fn(HubHandle, I::Item) -> io::Result<()> + Send + Sync + 'static,
+    {
+        let items: Vec<_> = items.into_iter().collect();
+        let count = items.len();
+        if count == 0 {
+            let error = "hubs are started with an item for each, and there is none";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
         let main = Arc::new(main);
         let shared = Arc::new(Shared::default());
         let running = Running {
             shared: Arc::clone(&shared),
         };
-        for number in 0..self.config.count {
+        for (number, item) in items.into_iter().enumerate() {
             let (main, shared) = (Arc::clone(&main), Arc::clone(&shared));
             let name = format!("{}-{number}", self.config.name);
             shared.lock().unended += 1;
-            let (started, result) = (Arc::clone(&shared), std::thread::Builder::new().name(name));
-            let spawned = result.spawn(move || hub_thread(&shared, number, main));
+            let (started, thread) = (Arc::clone(&shared), std::thread::Builder::new().name(name));
+            // One closure, so that what `main` captured goes when it has returned.
+            let main = move |hub| main(hub, item);
+            let spawned = thread.spawn(move || hub_thread(&shared, number, main));
             if let Err(error) = spawned {
                 started.one_less();
                 running.stop(Duration::ZERO);
                 return Err(error);
             }
         }
-        running.wait_until_started(self.config.count)?;
+        running.wait_until_started(count)?;
         Ok(running)
     }
 }
@@ -259,9 +304,9 @@ impl Drop for ThreadEnd {
 }
 
 /// What a hub's thread does from its first line to its last.
-fn hub_thread<M>(shared: &Arc<Shared>, number: usize, main: Arc<M>)
+fn hub_thread<M>(shared: &Arc<Shared>, number: usize, main: M)
 where
-    M: Fn(HubHandle) -> io::Result<()>,
+    M: FnOnce(HubHandle) -> io::Result<()>,
 {
     // The thread's first local: the others are dropped before it, and may have something to write or to remove.
     END.set(Some(ThreadEnd(Arc::clone(shared))));
@@ -282,12 +327,7 @@ where
     shared.changed.notify_all();
     drop(state);
 
-    let main = move || {
-        let result = main(handle);
-        drop(main);
-        result
-    };
-    let failure = match catch_unwind(AssertUnwindSafe(main)) {
+    let failure = match catch_unwind(AssertUnwindSafe(|| main(handle))) {
         Ok(Ok(())) => None,
         // An `accept` that was told of the stop.
         Ok(Err(error))

@@ -88,6 +88,31 @@ fn a_join_comes_after_the_locals_of_the_threads_and_what_main_captured() {
 }
 
 #[test]
+fn each_hub_gets_its_item() {
+    let _watchdog = Watchdog::new("items");
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let running = hubs(1).start_each(["a", "b", "c"], move |_, item| {
+        let name = std::thread::current().name().map(str::to_owned);
+        sender.send((name, item)).unwrap();
+        Ok(())
+    });
+    running.unwrap().join().unwrap();
+    let mut got: Vec<_> = receiver
+        .iter()
+        .map(|(name, item)| (name.unwrap(), item))
+        .collect();
+    got.sort_unstable();
+    let expected = [
+        ("kapok-hub-0", "a"),
+        ("kapok-hub-1", "b"),
+        ("kapok-hub-2", "c"),
+    ];
+    assert_eq!(got, expected.map(|(name, item)| (name.to_owned(), item)));
+    let error = hubs(1).start_each([(); 0], |_, ()| Ok(())).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
 fn the_end_of_hubs_is_a_branch_of_select() {
     on_a_hub("select", || {
         let running = hubs(2).start(|_| {
@@ -436,10 +461,9 @@ fn hubs_started_and_stopped_again_and_again_keep_no_descriptors() {
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
     for _ in 0..50 {
-        let listeners = Mutex::new(TcpListener::bind_shared("127.0.0.1:0", 2).unwrap());
-        let address = listeners.lock().unwrap()[0].local_addr().unwrap();
-        let running = hubs(2).start(move |_hub| {
-            let listener = listeners.lock().unwrap().pop().unwrap();
+        let listeners = TcpListener::bind_shared("127.0.0.1:0", 2).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let running = hubs(1).start_each(listeners, |_hub, listener| {
             while let Ok((stream, _)) = listener.accept() {
                 drop(spawn(move || stream.peek(&mut [0])));
             }

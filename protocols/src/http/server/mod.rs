@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::config::Config;
@@ -256,15 +256,8 @@ impl Server {
     {
         let listeners = TcpListener::bind_shared(address, hubs.count())?;
         let address = listeners[0].local_addr()?;
-        let listeners = Mutex::new(listeners);
-        let running = hubs.start(move |_| {
-            let listener = listeners
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
-            let listener = listener.ok_or_else(|| io::Error::other("more hubs than listeners"))?;
-            self.serve(listener, make())
-        })?;
+        let running =
+            hubs.start_each(listeners, move |_, listener| self.serve(listener, make()))?;
         Ok(RunningServer { running, address })
     }
 }
