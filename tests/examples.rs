@@ -35,7 +35,7 @@ fn cancellation_cleans_up_and_loses_no_job() {
             "job 1 is done",
             "job 2 is done",
             "the worker: cleaned up",
-            "join says: the fiber was cancelled",
+            "join says: it was cancelled",
             "left for the next: [3, 4]",
             "child: cleaned up",
             "child: cleaned up",

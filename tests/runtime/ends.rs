@@ -139,7 +139,7 @@ fn a_wait_in_a_panic_hook_aborts_and_one_in_a_destructor_does_not() {
         (end.code, end.stdout.as_str()),
         (
             None,
-            "hook\na destructor may wait\nthe fiber panicked: one\n"
+            "hook\na destructor may wait\nit panicked: one\n"
         ),
         "{}",
         end.stderr

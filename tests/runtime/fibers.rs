@@ -122,7 +122,7 @@ fn a_panic_reaches_join_and_nobody_else() {
         let error = spawn(|| std::panic::panic_any("no".to_owned()))
             .join()
             .unwrap_err();
-        assert_eq!(error.to_string(), "the fiber panicked: no");
+        assert_eq!(error.to_string(), "it panicked: no");
         assert_eq!(*error.into_panic().downcast::<String>().unwrap(), "no");
         assert_eq!(other.join().unwrap(), 1);
     });

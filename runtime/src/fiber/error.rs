@@ -1,10 +1,10 @@
-//! Why a fiber left no result.
+//! Why a fiber or a job left no result.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-/// Why a fiber left no result.
+/// Why a fiber, or a job of a pool, left no result.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
@@ -26,13 +26,13 @@ impl JoinError {
         Self::Panicked(CaughtPanic(Box::new(Caught { message, payload })))
     }
 
-    /// Whether the fiber was cancelled.
+    /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled)
     }
 
-    /// Whether the fiber panicked.
+    /// Whether it panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panicked(_))
@@ -42,13 +42,13 @@ impl JoinError {
     ///
     /// # Panics
     ///
-    /// If the fiber did not panic; [`Self::try_into_panic`] returns the error back then.
+    /// If there was no panic; [`Self::try_into_panic`] returns the error back then.
     #[must_use]
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
         match self.try_into_panic() {
             Ok(payload) => payload,
-            Err(error) => panic!("the fiber did not panic: {error}"),
+            Err(error) => panic!("there was no panic: {error}"),
         }
     }
 
@@ -56,7 +56,7 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// The error itself, if the fiber did not panic.
+    /// The error itself, if there was no panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self {
             Self::Panicked(panic) => Ok(panic.into_payload()),
@@ -68,11 +68,11 @@ impl JoinError {
 impl fmt::Display for JoinError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cancelled => formatter.write_str("the fiber was cancelled"),
-            Self::HubEnded => formatter.write_str("the fiber's hub ended before it"),
+            Self::Cancelled => formatter.write_str("it was cancelled"),
+            Self::HubEnded => formatter.write_str("its hub ended before it did"),
             Self::Panicked(panic) => match panic.message() {
-                Some(message) => write!(formatter, "the fiber panicked: {message}"),
-                None => formatter.write_str("the fiber panicked"),
+                Some(message) => write!(formatter, "it panicked: {message}"),
+                None => formatter.write_str("it panicked"),
             },
         }
     }
