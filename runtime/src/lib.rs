@@ -41,9 +41,9 @@ pub use hub::switchpoint::{NoSwitchGuard, assert_no_switchpoints};
 pub use hubs::{Hubs, HubsConfig, HubsError, Running};
 pub use kapok_macros::switchpoint_runtime as switchpoint;
 pub use task::{
-    Builder, CaughtPanic, Fiber, FiberLocal, GroupHandle, HubHandle, JoinError, JoinHandle,
-    RemoteJoinHandle, Scope, ScopedJoinHandle, TaskGroup, block_on, current, park, park_timeout,
-    scope, spawn, task_group, unblock, yield_now,
+    Builder, CancelOnDrop, CaughtPanic, Fiber, FiberLocal, GroupHandle, HubHandle, JoinError,
+    JoinHandle, RemoteJoinHandle, Scope, ScopedJoinHandle, TaskGroup, block_on, current, park,
+    park_timeout, scope, spawn, task_group, unblock, yield_now,
 };
 pub use time::{deadline, sleep, sleep_until};
 

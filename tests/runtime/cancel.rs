@@ -407,3 +407,41 @@ fn a_crowd_of_sleepers_starts_and_is_drained() {
         drain(Duration::ZERO).unwrap();
     });
 }
+
+#[test]
+fn a_handle_that_cancels_takes_its_fiber_with_it_unless_it_is_taken_apart() {
+    on_a_hub("cancel on drop", || {
+        let ended = Rc::new(Cell::new(0));
+        struct Ends(Rc<Cell<u32>>);
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() + 1);
+            }
+        }
+        let sleeper = || {
+            let ends = Ends(Rc::clone(&ended));
+            spawn(move || {
+                let _ends = ends;
+                sleep(LONG);
+            })
+        };
+        let handle = sleeper().cancel_on_drop();
+        yield_now();
+        assert!(!handle.is_finished());
+        drop(handle);
+        yield_now();
+        assert_eq!(ended.get(), 1);
+
+        let handle = sleeper().cancel_on_drop().into_handle();
+        yield_now();
+        assert_eq!(ended.get(), 1);
+        handle.cancel();
+        assert!(handle.join().unwrap_err().is_cancelled());
+
+        assert_eq!(spawn(|| 7).cancel_on_drop().join().unwrap(), 7);
+        let joined = sleeper().cancel_on_drop();
+        assert!(timeout(Duration::from_millis(1), || joined.join()).is_err());
+        yield_now();
+        assert_eq!(ended.get(), 3, "who joins was cut off");
+    });
+}

@@ -137,10 +137,7 @@ fn a_wait_in_a_panic_hook_aborts_and_one_in_a_destructor_does_not() {
     let end = ends("panic_hook");
     assert_eq!(
         (end.code, end.stdout.as_str()),
-        (
-            None,
-            "hook\na destructor may wait\nit panicked: one\n"
-        ),
+        (None, "hook\na destructor may wait\nit panicked: one\n"),
         "{}",
         end.stderr
     );

@@ -66,27 +66,33 @@ impl<T> JoinHandle<T> {
     )]
     #[inline(always)]
     pub fn join(self) -> Result<T, JoinError> {
-        if !self.fiber.has(flag::DONE) {
-            let me = current::running_fiber();
-            assert!(
-                !std::ptr::eq(me, self.fiber.get()),
-                "a fiber cannot join itself"
-            );
-            let calm = cancel::is_calm();
-            loop {
-                self.add_joiner(me);
-                park(me, Wait::Join);
-                if self.fiber.has(flag::DONE) {
-                    break;
-                }
-                self.remove_joiner(me);
-                cancel::throw_after_wait(me, calm);
-            }
-        }
+        self.wait_until_done();
         // SAFETY: `spawn` made this handle together with a body for results of the same `T`.
         match unsafe { store::take_value::<T>(self.fiber.get()) } {
             Some(value) => Ok(value),
             None => Err(take_failure(self.fiber.get())),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn wait_until_done(&self) {
+        if self.fiber.has(flag::DONE) {
+            return;
+        }
+        let me = current::running_fiber();
+        assert!(
+            !std::ptr::eq(me, self.fiber.get()),
+            "a fiber cannot join itself"
+        );
+        let calm = cancel::is_calm();
+        loop {
+            self.add_joiner(me);
+            park(me, Wait::Join);
+            if self.fiber.has(flag::DONE) {
+                return;
+            }
+            self.remove_joiner(me);
+            cancel::throw_after_wait(me, calm);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod block_on;
 mod builder;
+mod cancel_on_drop;
 mod fiber_handle;
 mod group;
 mod join;
@@ -16,6 +17,7 @@ mod unblock;
 pub use crate::fiber::error::{CaughtPanic, JoinError};
 pub use block_on::block_on;
 pub use builder::Builder;
+pub use cancel_on_drop::CancelOnDrop;
 pub use fiber_handle::{Fiber, current, park, park_timeout, yield_now};
 pub use group::{GroupHandle, TaskGroup, task_group};
 pub use join::JoinHandle;
