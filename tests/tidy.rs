@@ -13,7 +13,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["sync"],
     &["time", "net", "pool", "fs", "io", "signal"],
     &["process", "future"],
-    &["hubs", "select"],
+    &["hubs", "select", "unwind_safe"],
     &["lib"],
 ];
 

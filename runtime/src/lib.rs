@@ -25,6 +25,7 @@ mod select;
 mod slab;
 mod task;
 mod time;
+mod unwind_safe;
 
 pub mod fs;
 pub mod future;
