@@ -7,6 +7,7 @@ mod auto_traits;
 mod block_on;
 mod cancel;
 mod connect;
+mod conversions;
 mod descriptors;
 mod ends;
 mod faults;

@@ -14,6 +14,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use super::OpenOptions;
 use super::functions::with_path;
+use crate::io::conversions_to_std;
 use crate::task::{Threads, unblock, unblock_on};
 
 /// What one read or write moves at most: it goes through a buffer of the thread that does it.
@@ -461,6 +462,8 @@ impl From<OwnedFd> for File {
         Self::from_std(descriptor.into())
     }
 }
+
+conversions_to_std!(File, std::fs::File);
 
 /// For the standard streams of a child.
 impl From<File> for Stdio {

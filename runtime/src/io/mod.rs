@@ -1,6 +1,7 @@
 //! The standard streams, with the names and signatures of [`std::io`]; anonymous pipes, and any descriptor that the system can wait for.
 //! Fibers wait on all of them, and not their thread.
 
+mod conversions;
 mod output;
 mod pipe;
 #[cfg(target_os = "linux")]
@@ -19,4 +20,5 @@ pub use readiness::{Descriptor, DescriptorReady, readable, writable};
 pub use registered::Registered;
 pub use stdin::{Stdin, StdinLock, stdin};
 
+pub(crate) use conversions::{conversions, conversions_to_std};
 pub(crate) use timed::{Timed, at_once, checked, read_timeouts, timeouts, write_timeouts};

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
-use super::{Direction, Timed, at_once, read_timeouts, write_timeouts};
+use super::{Direction, Timed, at_once, conversions, read_timeouts, write_timeouts};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
@@ -154,14 +154,6 @@ impl AsRawFd for PipeReader {
     }
 }
 
-impl TryFrom<OwnedFd> for PipeReader {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
-
 impl fmt::Debug for PipeReader {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -284,14 +276,6 @@ impl AsRawFd for PipeWriter {
     }
 }
 
-impl TryFrom<OwnedFd> for PipeWriter {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
-
 impl fmt::Debug for PipeWriter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -299,4 +283,9 @@ impl fmt::Debug for PipeWriter {
             .field("pipe", self.pipe.io())
             .finish_non_exhaustive()
     }
+}
+
+conversions! {
+    PipeReader, std::io::PipeReader;
+    PipeWriter, std::io::PipeWriter;
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
@@ -13,6 +13,7 @@ use super::address::{ToSocketAddrs, each_address};
 use super::options::{Sharing, listening_socket};
 use super::stream::TcpStream;
 use crate::hub::registration::Registered;
+use crate::io::conversions;
 
 /// A socket that accepts TCP connections, with the methods of [`std::net::TcpListener`].
 ///
@@ -247,13 +248,7 @@ impl AsRawFd for TcpListener {
     }
 }
 
-impl TryFrom<OwnedFd> for TcpListener {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(TcpListener, std::net::TcpListener;);
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

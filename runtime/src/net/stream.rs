@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
@@ -15,7 +15,7 @@ use super::keepalive::Keepalive;
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, at_once, checked, timeouts};
+use crate::io::{Direction, Timed, at_once, checked, conversions, timeouts};
 
 /// Seconds for which a socket can linger.
 const LINGER_MAX: u64 = i32::MAX as u64;
@@ -424,13 +424,7 @@ impl AsRawFd for TcpStream {
     }
 }
 
-impl TryFrom<OwnedFd> for TcpStream {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(TcpStream, std::net::TcpStream;);
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

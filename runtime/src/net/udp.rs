@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 use socket2::SockRef;
@@ -12,7 +12,7 @@ use super::address::{ToSocketAddrs, each_address, no_addresses};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, timeouts};
+use crate::io::{Direction, Timed, conversions, timeouts};
 
 /// A UDP socket, with the methods of [`std::net::UdpSocket`].
 ///
@@ -334,13 +334,7 @@ impl AsRawFd for UdpSocket {
     }
 }
 
-impl TryFrom<OwnedFd> for UdpSocket {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(UdpSocket, std::net::UdpSocket;);
 
 impl fmt::Debug for UdpSocket {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

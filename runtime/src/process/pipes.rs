@@ -10,7 +10,7 @@ use kapok_macros::switchpoint_runtime as switchpoint;
 
 use crate::hub::registration::Registered;
 use crate::io::readiness::descriptors;
-use crate::io::{PipeReader, PipeWriter};
+use crate::io::{PipeReader, PipeWriter, conversions};
 
 macro_rules! parents_end {
     ($name:ident, $end:ident) => {
@@ -138,6 +138,11 @@ pub struct ChildStdin {
 parents_end!(ChildStdin, PipeWriter);
 
 descriptors!(ChildStdin, ChildStdout, ChildStderr);
+conversions! {
+    ChildStdin, std::process::ChildStdin;
+    ChildStdout, std::process::ChildStdout;
+    ChildStderr, std::process::ChildStderr;
+}
 
 impl ChildStdin {
     /// How long a write may wait; then it returns `TimedOut`. Default is for ever.

@@ -14,7 +14,7 @@ use super::ancillary;
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, timeouts};
+use crate::io::{Direction, Timed, conversions, timeouts};
 
 /// A socket for datagrams within the machine, with the methods of [`std::os::unix::net::UnixDatagram`].
 ///
@@ -348,13 +348,7 @@ impl AsRawFd for UnixDatagram {
     }
 }
 
-impl TryFrom<OwnedFd> for UnixDatagram {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(UnixDatagram, std::os::unix::net::UnixDatagram;);
 
 impl fmt::Debug for UnixDatagram {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

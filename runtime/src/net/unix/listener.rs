@@ -12,6 +12,7 @@ use socket2::SockRef;
 use super::address;
 use super::stream::UnixStream;
 use crate::hub::registration::Registered;
+use crate::io::conversions;
 use crate::net::Listener;
 use crate::net::accept::{Acceptor, is_end};
 
@@ -218,13 +219,7 @@ impl AsRawFd for UnixListener {
     }
 }
 
-impl TryFrom<OwnedFd> for UnixListener {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(UnixListener, std::os::unix::net::UnixListener;);
 
 impl fmt::Debug for UnixListener {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

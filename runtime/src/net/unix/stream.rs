@@ -16,7 +16,7 @@ use super::{address, ancillary};
 use crate::fiber::slot::Wait;
 use crate::hub::current;
 use crate::hub::registration::Registered;
-use crate::io::{Direction, Timed, at_once, timeouts};
+use crate::io::{Direction, Timed, at_once, conversions, timeouts};
 use crate::net::Connection;
 
 /// A connection within the machine, with the methods of [`std::os::unix::net::UnixStream`].
@@ -466,13 +466,7 @@ impl AsRawFd for UnixStream {
     }
 }
 
-impl TryFrom<OwnedFd> for UnixStream {
-    type Error = io::Error;
-
-    fn try_from(descriptor: OwnedFd) -> io::Result<Self> {
-        Self::from_std(descriptor.into())
-    }
-}
+conversions!(UnixStream, std::os::unix::net::UnixStream;);
 
 impl fmt::Debug for UnixStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
