@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use kapok::fs::{self, File, OpenOptions};
+use kapok::fs::{self, DirBuilder, File, OpenOptions};
 use kapok::{spawn, yield_now};
 
 use crate::support::on_a_hub;
@@ -86,7 +86,7 @@ fn paths_are_changed_as_std_does() {
         assert!(!fs::exists(&a).unwrap());
         fs::rename(&b, &a).unwrap();
         fs::hard_link(&a, &b).unwrap();
-        std::os::unix::fs::symlink("a", directory.path("link")).unwrap();
+        fs::symlink("a", directory.path("link")).unwrap();
         assert_eq!(
             fs::read_link(directory.path("link")).unwrap(),
             Path::new("a")
@@ -166,6 +166,67 @@ fn a_big_file_comes_in_full() {
             }
         }
         assert_eq!(read, BYTES);
+    });
+}
+
+#[test]
+fn a_place_of_a_file_is_read_and_written_in_full_and_its_position_stays() {
+    on_a_hub("read and write at", || {
+        let directory = Directory::new("at");
+        let path = directory.path("file");
+        let mut file = File::create_new(&path).unwrap();
+        file.write_all(b"head").unwrap();
+        // More than one trip moves.
+        let content: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        file.write_all_at(&content, 10).unwrap();
+        assert_eq!(file.stream_position().unwrap(), 4);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 4_000_010);
+        let mut bytes = vec![0; content.len()];
+        file.read_exact_at(&mut bytes, 10).unwrap();
+        assert!(bytes == content);
+        assert_eq!(file.stream_position().unwrap(), 4);
+        file.read_exact_at(&mut bytes[..6], 0).unwrap();
+        assert_eq!(&bytes[..6], b"head\0\0");
+        let error = file.read_exact_at(&mut bytes, 11).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        file.read_exact_at(&mut [], u64::MAX).unwrap();
+        let error = File::open(&path)
+            .unwrap()
+            .write_all_at(b"x", 0)
+            .unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    });
+}
+
+#[test]
+fn a_file_is_no_terminal_and_a_terminal_is() {
+    on_a_hub("terminal", || {
+        let file = File::open(std::env::current_exe().unwrap()).unwrap();
+        assert!(!file.is_terminal());
+        // A new pseudo-terminal; it is gone when this is dropped.
+        let mut options = OpenOptions::new();
+        let terminal = options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+        assert!(terminal.open("/dev/ptmx").unwrap().is_terminal());
+    });
+}
+
+#[test]
+fn a_directory_is_made_with_its_mode_and_those_above_it() {
+    on_a_hub("directory builder", || {
+        let directory = Directory::new("builder");
+        let inner = directory.path("outer/inner");
+        let error = DirBuilder::new().create(&inner).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(&inner).unwrap();
+        builder.create(&inner).unwrap();
+        for path in [directory.path("outer"), inner.clone()] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+        let error = builder.recursive(false).create(&inner).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     });
 }
 

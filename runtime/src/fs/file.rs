@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{FileTimes, Metadata, Permissions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -284,6 +284,56 @@ impl File {
     )]
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         self.write_by(bytes, move |file, bytes| file.write_at(bytes, offset))
+    }
+
+    /// Reads from a place of the file until the buffer is full; the file's position stays. One trip to the pool for each MiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::os::unix::fs::FileExt::read_exact_at`]: `UnexpectedEof` if the file ends before.
+    #[switchpoint(
+        wakes = "the operation's end",
+        cancel = "the buffer may be filled in part"
+    )]
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            match self.read_at(&mut buffer[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all bytes at a place of the file; the file's position stays. One trip to the pool for each MiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`std::os::unix::fs::FileExt::write_all_at`].
+    #[switchpoint(
+        wakes = "the operation's end",
+        cancel = "some or all bytes may be written nonetheless"
+    )]
+    pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.write_at(&bytes[done..], offset + done as u64) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is a terminal. Never waits.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
     }
 
     /// Runs an operation on the pool.

@@ -150,6 +150,22 @@ pub fn remove_file<P: AsRef<Path>>(path: P) -> io::Result<()> {
     with_path(path.as_ref(), |path| std::fs::remove_file(path))
 }
 
+/// Makes a symbolic link, which may lead nowhere.
+///
+/// # Errors
+///
+/// As [`std::os::unix::fs::symlink`].
+#[switchpoint(
+    wakes = "the operation's end",
+    cancel = "the link may be made nonetheless"
+)]
+pub fn symlink<P: AsRef<Path>, Q: AsRef<Path>>(original: P, link: Q) -> io::Result<()> {
+    let link = link.as_ref().to_owned();
+    with_path(original.as_ref(), move |original| {
+        std::os::unix::fs::symlink(original, link)
+    })
+}
+
 /// Returns what the system knows of a file, or of a link itself.
 ///
 /// # Errors

@@ -11,16 +11,18 @@
 //! A FIFO or a device can occupy a thread of the pool for as long as nothing comes; [`crate::net`] and [`crate::process`] have
 //! better ways for sockets and for the pipes of children.
 
+mod dir_builder;
 mod directory;
 mod file;
 mod functions;
 mod open_options;
 
+pub use dir_builder::DirBuilder;
 pub use directory::{DirEntry, ReadDir, read_dir};
 pub use file::File;
 pub use functions::{
     canonicalize, copy, create_dir, create_dir_all, exists, hard_link, metadata, read, read_link,
-    read_to_string, remove_dir, remove_dir_all, remove_file, rename, set_permissions,
+    read_to_string, remove_dir, remove_dir_all, remove_file, rename, set_permissions, symlink,
     symlink_metadata, write,
 };
 pub use open_options::OpenOptions;
