@@ -53,14 +53,17 @@ impl Once {
         self.run(f);
     }
 
-    /// [`call_once`](Self::call_once), also if an earlier closure panicked.
+    /// [`call_once`](Self::call_once), also if an earlier closure panicked, of which `f` is told.
     #[switchpoint(wakes = "the end of the closure", cancel = "the closure is not run")]
-    pub fn call_once_force(&self, f: impl FnOnce()) {
+    pub fn call_once_force(&self, f: impl FnOnce(&OnceState)) {
         if self.completed.is_set() {
             return;
         }
-        let _running = self.running.lock();
-        self.run(f);
+        let running = self.running.lock();
+        let state = OnceState {
+            is_poisoned: running.is_err(),
+        };
+        self.run(|| f(&state));
     }
 
     /// Under the lock.
@@ -82,6 +85,20 @@ impl Once {
     #[must_use]
     pub fn is_completed(&self) -> bool {
         self.completed.is_set()
+    }
+}
+
+/// What [`Once::call_once_force`] tells its closure.
+#[derive(Debug)]
+pub struct OnceState {
+    is_poisoned: bool,
+}
+
+impl OnceState {
+    /// Whether an earlier closure panicked.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
     }
 }
 

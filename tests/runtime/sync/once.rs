@@ -45,7 +45,7 @@ fn it_is_run_once_although_the_closure_waits() {
         join_all(waits);
         assert!(once.is_completed());
         once.call_once(|| unreachable!());
-        once.call_once_force(|| unreachable!());
+        once.call_once_force(|_| unreachable!());
     });
 }
 
@@ -70,9 +70,10 @@ fn after_a_panic_it_has_to_be_forced_and_after_a_cancel_the_next_runs_it() {
         let refused = catch_unwind(AssertUnwindSafe(|| once.call_once(|| unreachable!())));
         assert!(refused.is_err());
         let ran = Cell::new(false);
-        once.call_once_force(|| ran.set(true));
+        once.call_once_force(|state| ran.set(state.is_poisoned()));
         assert!(ran.get() && once.is_completed());
         once.call_once(|| unreachable!());
+        Once::new().call_once_force(|state| assert!(!state.is_poisoned()));
     });
 }
 
