@@ -188,12 +188,12 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Mutex");
         match self.try_lock() {
-            Ok(guard) => debug.field("value", &&*guard),
-            Err(TryLockError::Poisoned(guard)) => debug.field("value", &&**guard.get_ref()),
-            Err(TryLockError::WouldBlock) => debug.field("value", &format_args!("<locked>")),
+            Ok(guard) => debug.field("data", &&*guard),
+            Err(TryLockError::Poisoned(guard)) => debug.field("data", &&**guard.get_ref()),
+            Err(TryLockError::WouldBlock) => debug.field("data", &format_args!("<locked>")),
         };
         debug
-            .field("is_poisoned", &self.is_poisoned())
+            .field("poisoned", &self.is_poisoned())
             .finish_non_exhaustive()
     }
 }

@@ -251,13 +251,51 @@ impl<T> Default for OnceLock<T> {
     }
 }
 
+impl<T> From<T> for OnceLock<T> {
+    /// With this value.
+    fn from(value: T) -> Self {
+        let made = Self {
+            value: std::sync::OnceLock::from(value),
+            ..Self::new()
+        };
+        made.is_set.set();
+        made
+    }
+}
+
+impl<T: Clone> Clone for OnceLock<T> {
+    /// With a clone of the value, if it is there. Never waits.
+    fn clone(&self) -> Self {
+        self.get().cloned().map_or_else(Self::new, Self::from)
+    }
+}
+
+impl<T: PartialEq> PartialEq for OnceLock<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<T: Eq> Eq for OnceLock<T> {}
+
 impl<T: fmt::Debug> fmt::Debug for OnceLock<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("OnceLock")
-            .field(&self.value.get())
-            .finish()
+        write_value(formatter, "OnceLock", self.get())
     }
+}
+
+/// As std writes it.
+fn write_value<T: fmt::Debug>(
+    formatter: &mut fmt::Formatter<'_>,
+    name: &str,
+    value: Option<&T>,
+) -> fmt::Result {
+    let mut tuple = formatter.debug_tuple(name);
+    match value {
+        Some(value) => tuple.field(value),
+        None => tuple.field(&format_args!("<uninit>")),
+    };
+    tuple.finish()
 }
 
 /// A value that is made when it is first used: [`std::sync::LazyLock`].
@@ -325,11 +363,15 @@ impl<T, F: FnOnce() -> T> Deref for LazyLock<T, F> {
     }
 }
 
+impl<T: Default> Default for LazyLock<T> {
+    /// A value to be made by [`T::default`](Default::default).
+    fn default() -> Self {
+        Self::new(T::default)
+    }
+}
+
 impl<T: fmt::Debug, F> fmt::Debug for LazyLock<T, F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("LazyLock")
-            .field(&self.value.get())
-            .finish()
+        write_value(formatter, "LazyLock", self.value.get())
     }
 }

@@ -2,6 +2,7 @@
 
 mod channels;
 mod condvar;
+mod debug;
 mod events;
 mod locks;
 mod once;

@@ -125,6 +125,31 @@ fn the_first_value_that_is_set_wins() {
     });
 }
 
+#[test]
+fn values_are_compared_and_cloned_with_what_waits_for_them() {
+    on_a_hub("clones", || {
+        let unset = OnceLock::new();
+        let set = OnceLock::from(1);
+        assert_eq!(*set.wait(), 1);
+        assert!(unset != set && unset == unset.clone());
+        assert_eq!(unset.set(1), Ok(()));
+        assert_eq!(unset, set);
+        let clone = set.clone();
+        assert_eq!((*clone.wait(), clone.set(2)), (1, Err(2)));
+        // A clone of a value that somebody is about to make has none, and says so at once.
+        let made = OnceLock::new();
+        assert_eq!(
+            *made.get_or_init(|| {
+                assert_eq!(made.clone().get(), None);
+                3
+            }),
+            3
+        );
+        // No switchpoint is reached.
+        kapok::assert_no_switchpoints(|| assert_eq!(made.clone(), OnceLock::from(3)));
+    });
+}
+
 // Gruvi 15.
 #[test]
 fn a_fiber_is_cancelled_before_it_runs_and_not_after_it_has_ended() {
