@@ -32,6 +32,68 @@ fn a_full_channel_makes_senders_wait_and_keeps_their_order() {
 }
 
 #[test]
+fn a_channel_tells_its_capacity_and_whether_it_is_full() {
+    on_a_hub("capacity", || {
+        let (sender, receiver) = bounded(2);
+        for (sent, is_full) in [false, false, true].into_iter().enumerate() {
+            assert_eq!((sender.is_full(), receiver.is_full()), (is_full, is_full));
+            assert_eq!(sender.try_send(sent).is_err(), is_full);
+        }
+        assert_eq!((sender.capacity(), receiver.capacity()), (Some(2), Some(2)));
+        let shown = format!("{sender:?} {receiver:?}");
+        let expected =
+            "Sender { len: 2, capacity: Some(2), .. } Receiver { len: 2, capacity: Some(2), .. }";
+        assert_eq!(shown, expected);
+        let (sender, receiver) = bounded::<u8>(0);
+        assert_eq!((sender.capacity(), receiver.capacity()), (Some(0), Some(0)));
+        assert!(sender.is_full() && sender.is_empty() && receiver.is_full());
+        let (sender, receiver) = unbounded();
+        (0..1000).for_each(|number| sender.send(number).unwrap());
+        assert_eq!((sender.capacity(), receiver.capacity()), (None, None));
+        assert!(!sender.is_full() && !receiver.is_full());
+        receiver.recv().unwrap();
+        let shown = format!("{receiver:?}");
+        assert_eq!(shown, "Receiver { len: 999, capacity: None, .. }");
+    });
+}
+
+#[test]
+fn ends_of_one_channel_know_each_other() {
+    let (one, other) = (unbounded::<u8>(), unbounded::<u8>());
+    assert!(one.0.same_channel(&one.0.clone()) && one.1.same_channel(&one.1.clone()));
+    assert!(!one.0.same_channel(&other.0) && !one.1.same_channel(&other.1));
+}
+
+#[test]
+fn a_message_is_sent_before_the_deadline_or_comes_back() {
+    on_a_hub("send deadline", || {
+        let (sender, receiver) = bounded(1);
+        let past = Instant::now();
+        assert_eq!(
+            sender.send_deadline(1, past),
+            Ok(()),
+            "no waiting is needed"
+        );
+        let late = sender.send_deadline(2, past);
+        assert_eq!(late, Err(SendTimeoutError::Timeout(2)));
+        let soon = Instant::now() + SHORT;
+        let late = sender.send_deadline(3, soon);
+        assert_eq!(late, Err(SendTimeoutError::Timeout(3)));
+        assert!(Instant::now() >= soon);
+        let sends = waiting(1, {
+            let sender = sender.clone();
+            move |_| sender.send_deadline(4, Instant::now() + LONG)
+        });
+        assert!(!sends[0].is_finished());
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(1), Ok(4)));
+        assert_eq!(join_all(sends), [Ok(())]);
+        drop(receiver);
+        let gone = sender.send_deadline(5, past);
+        assert_eq!(gone, Err(SendTimeoutError::Disconnected(5)));
+    });
+}
+
+#[test]
 fn messages_go_to_the_receiver_that_waits_longest() {
     on_a_hub("receivers", || {
         let (sender, receiver) = unbounded();

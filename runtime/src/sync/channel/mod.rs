@@ -100,6 +100,19 @@ impl<T> Sender<T> {
         self.shared.send(message, Deadline::after(timeout))
     }
 
+    /// [`send`](Self::send) until `deadline` at most.
+    ///
+    /// # Errors
+    ///
+    /// The message, if the time is over or all receivers are gone.
+    #[switchpoint(
+        wakes = "room, the deadline, or the last receiver's end",
+        cancel = "the message is not sent, and dropped"
+    )]
+    pub fn send_deadline(&self, message: T, deadline: Instant) -> Result<(), SendTimeoutError<T>> {
+        self.shared.send(message, Deadline::at(deadline))
+    }
+
     /// Sends a message if that needs no waiting.
     ///
     /// # Errors
@@ -121,10 +134,28 @@ impl<T> Sender<T> {
         self.len() == 0
     }
 
+    /// Whether there is no room for a message. One without room (`bounded(0)`) is always full, and always empty.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.shared.capacity
+    }
+
+    /// How many messages the channel has room for; none if it is [`unbounded`].
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        self.shared.capacity()
+    }
+
     /// Whether all receivers are gone.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.shared.state.lock().receiver_count == 0
+    }
+
+    /// Whether the two are of one channel.
+    #[must_use]
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(super) fn shared(&self) -> &Shared<T> {
@@ -149,7 +180,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Sender").finish_non_exhaustive()
+        self.shared.write(formatter, "Sender")
     }
 }
 
@@ -231,10 +262,28 @@ impl<T> Receiver<T> {
         self.len() == 0
     }
 
+    /// Whether there is no room for a message. One without room (`bounded(0)`) is always full, and always empty.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.shared.capacity
+    }
+
+    /// How many messages the channel has room for; none if it is [`unbounded`].
+    #[must_use]
+    pub fn capacity(&self) -> Option<usize> {
+        self.shared.capacity()
+    }
+
     /// Whether all senders are gone. Messages may be left.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         self.shared.state.lock().sender_count == 0
+    }
+
+    /// Whether the two are of one channel.
+    #[must_use]
+    pub fn same_channel(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     pub(super) fn shared(&self) -> &Shared<T> {
@@ -259,7 +308,7 @@ impl<T> Drop for Receiver<T> {
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Receiver").finish_non_exhaustive()
+        self.shared.write(formatter, "Receiver")
     }
 }
 

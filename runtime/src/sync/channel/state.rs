@@ -1,6 +1,7 @@
 //! A channel's messages and those who wait, under its lock.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 
 use super::batch::{BATCH_MIN, Batch};
@@ -89,6 +90,20 @@ impl<T> Shared<T> {
     pub(super) fn len(&self) -> usize {
         let state = self.state.lock();
         state.queue.len() + self.batch.len()
+    }
+
+    /// None if it has no limit.
+    pub(super) fn capacity(&self) -> Option<usize> {
+        (self.capacity != usize::MAX).then_some(self.capacity)
+    }
+
+    /// What an end of that name shows of itself.
+    pub(super) fn write(&self, formatter: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        formatter
+            .debug_struct(name)
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
     }
 
     /// Whether receiving needs no waiting, be it that it fails. A sender with the same ticket does not count.
