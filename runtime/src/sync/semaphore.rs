@@ -97,18 +97,45 @@ impl Semaphore {
         taken.then(|| self.permit(1))
     }
 
+    /// Takes a permit if one is free and nobody waits.
+    pub fn try_acquire(&self) -> Option<Permit<'_>> {
+        self.try_acquire_many(1)
+    }
+
+    /// Takes several permits if they are free and nobody waits.
+    pub fn try_acquire_many(&self, count: usize) -> Option<Permit<'_>> {
+        self.try_take(count).then(|| self.permit(count))
+    }
+
     /// [`acquire`](Self::acquire) a permit that may be given to another fiber or thread.
     #[switchpoint(wakes = "a free permit", cancel = "no permit is taken")]
     pub fn acquire_owned(self: &Arc<Self>) -> OwnedPermit {
         self.take(1, Deadline::Never);
-        OwnedPermit {
-            semaphore: Arc::clone(self),
-        }
+        self.owned_permit(1)
     }
 
-    /// Takes a permit if one is free and nobody waits.
-    pub fn try_acquire(&self) -> Option<Permit<'_>> {
-        self.try_take(1).then(|| self.permit(1))
+    /// [`acquire_many`](Self::acquire_many) permits that may be given to another fiber or thread.
+    #[switchpoint(wakes = "free permits", cancel = "no permit is taken")]
+    pub fn acquire_many_owned(self: &Arc<Self>, count: usize) -> OwnedPermit {
+        self.take(count, Deadline::Never);
+        self.owned_permit(count)
+    }
+
+    /// [`acquire_owned`](Self::acquire_owned) for at most `timeout`.
+    #[switchpoint(wakes = "a free permit, or the timeout", cancel = "no permit is taken")]
+    pub fn acquire_timeout_owned(self: &Arc<Self>, timeout: Duration) -> Option<OwnedPermit> {
+        let taken = self.take(1, Deadline::after(timeout));
+        taken.then(|| self.owned_permit(1))
+    }
+
+    /// [`try_acquire`](Self::try_acquire) a permit that may be given to another fiber or thread.
+    pub fn try_acquire_owned(self: &Arc<Self>) -> Option<OwnedPermit> {
+        self.try_acquire_many_owned(1)
+    }
+
+    /// [`try_acquire_many`](Self::try_acquire_many) permits that may be given to another fiber or thread.
+    pub fn try_acquire_many_owned(self: &Arc<Self>, count: usize) -> Option<OwnedPermit> {
+        self.try_take(count).then(|| self.owned_permit(count))
     }
 
     /// Adds permits.
@@ -133,6 +160,14 @@ impl Semaphore {
     fn permit(&self, count: usize) -> Permit<'_> {
         Permit {
             semaphore: self,
+            count,
+        }
+    }
+
+    /// For permits that were taken.
+    fn owned_permit(self: &Arc<Self>, count: usize) -> OwnedPermit {
+        OwnedPermit {
+            semaphore: Arc::clone(self),
             count,
         }
     }
@@ -198,16 +233,26 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// A permit that belongs to nobody's frame, given back when this is dropped, on whichever thread.
+/// One or more permits that belong to nobody's frame, given back when this is dropped, on whichever thread.
 #[derive(Debug)]
 #[must_use = "the permit is held only as long as this lives"]
 pub struct OwnedPermit {
     semaphore: Arc<Semaphore>,
+    count: usize,
+}
+
+impl OwnedPermit {
+    /// Keeps the permits for good: there are so many fewer.
+    pub fn forget(mut self) {
+        self.count = 0;
+    }
 }
 
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
-        self.semaphore.add(1);
+        if self.count > 0 {
+            self.semaphore.add(self.count);
+        }
     }
 }
 

@@ -314,6 +314,45 @@ fn a_permit_that_came_with_the_cancel_is_given_back() {
 }
 
 #[test]
+fn permits_are_taken_many_at_once_or_not_at_all() {
+    on_a_hub("try permits", || {
+        let permits = Arc::new(Semaphore::new(3));
+        assert!(permits.try_acquire_many(4).is_none());
+        assert!(permits.try_acquire_many_owned(4).is_none());
+        let two = permits.try_acquire_many(2).unwrap();
+        let one = permits.try_acquire_owned().unwrap();
+        assert_eq!(permits.available(), 0);
+        assert_eq!(format!("{permits:?}"), "Semaphore { available: 0, .. }");
+        assert!(permits.try_acquire_owned().is_none());
+        assert!(permits.acquire_timeout_owned(SHORT).is_none());
+        let waits = waiting(1, {
+            let permits = Arc::clone(&permits);
+            move |_| permits.acquire_many_owned(3)
+        });
+        drop(two);
+        settle();
+        assert!(!waits[0].is_finished());
+        assert!(
+            permits.try_acquire_many_owned(2).is_none(),
+            "somebody waits"
+        );
+        drop(one);
+        let three = join_all(waits).pop().unwrap();
+        let timed = waiting(1, {
+            let permits = Arc::clone(&permits);
+            move |_| permits.acquire_timeout_owned(LONG)
+        });
+        assert!(!timed[0].is_finished());
+        drop(three);
+        assert_eq!(permits.available(), 2);
+        assert!(join_all(timed)[0].is_some());
+        assert_eq!(permits.available(), 3);
+        permits.try_acquire_many_owned(2).unwrap().forget();
+        assert_eq!(permits.available(), 1);
+    });
+}
+
+#[test]
 fn an_owned_permit_is_given_back_by_another_thread() {
     let _watchdog = Watchdog::new("owned");
     let permits = Arc::new(Semaphore::new(3));
