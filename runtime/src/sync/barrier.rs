@@ -1,6 +1,7 @@
 //! Waiting for each other.
 
 use std::fmt;
+use std::time::Duration;
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -71,20 +72,35 @@ impl Barrier {
         cancel = "it counts as not having arrived"
     )]
     pub fn wait(&self) -> BarrierWaitResult {
+        // Without a deadline there is a result.
+        let met = self.wait_until(Deadline::Never);
+        met.unwrap_or(BarrierWaitResult(false))
+    }
+
+    /// [`wait`](Self::wait) for at most `timeout`. None if the time was over: then it counts as not having arrived.
+    #[switchpoint(
+        wakes = "the last one to arrive, or the timeout",
+        cancel = "it counts as not having arrived"
+    )]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<BarrierWaitResult> {
+        self.wait_until(Deadline::after(timeout))
+    }
+
+    fn wait_until(&self, deadline: Deadline) -> Option<BarrierWaitResult> {
         let mut state = self.state.lock();
         state.arrived += 1;
         if state.arrived >= self.size {
             state.arrived = 0;
             state.waiters.grant_all();
-            return BarrierWaitResult(true);
+            return Some(BarrierWaitResult(true));
         }
         let entry = Entry {
             list: |state: &mut State| &mut state.waiters,
             left: |state| state.arrived -= 1,
         };
-        let never = Deadline::Never;
-        wait(&self.state, state, entry, &mut (), Wait::Barrier, never);
-        BarrierWaitResult(false)
+        let slot = &mut ();
+        let met = wait(&self.state, state, entry, slot, Wait::Barrier, deadline);
+        met.then_some(BarrierWaitResult(false))
     }
 }
 

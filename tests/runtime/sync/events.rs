@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use kapok::sync::{Barrier, Event, Notify};
 use kapok::yield_now;
 
-use super::{Log, SHORT, crowd, join_all, scramble, settle, waiting};
+use super::{LONG, Log, SHORT, crowd, join_all, scramble, settle, waiting};
 use crate::support::{Watchdog, on_a_hub};
 
 #[test]
@@ -188,4 +188,47 @@ fn who_is_cancelled_at_a_barrier_does_not_count_as_arrived() {
         assert!(Barrier::new(1).wait().is_leader());
         yield_now();
     });
+}
+
+#[test]
+fn who_gives_up_at_a_barrier_does_not_count_as_arrived() {
+    on_a_hub("barrier times out", || {
+        let barrier = Rc::new(Barrier::new(2));
+        assert!(barrier.wait_timeout(SHORT).is_none());
+        assert!(barrier.wait_timeout(Duration::ZERO).is_none());
+        let first = waiting(1, {
+            let barrier = Rc::clone(&barrier);
+            move |_| barrier.wait_timeout(LONG).map(|met| met.is_leader())
+        });
+        assert!(!first[0].is_finished(), "those who gave up are not there");
+        assert!(barrier.wait_timeout(SHORT).unwrap().is_leader());
+        assert_eq!(join_all(first), [Some(false)]);
+    });
+}
+
+#[test]
+fn at_a_barrier_so_many_meet_or_give_up_however_they_race() {
+    let _watchdog = Watchdog::new("barrier race");
+    const ROUNDS: usize = 500;
+    let barrier = Arc::new(Barrier::new(4));
+    let (met, leaders) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    crowd(2, 2, 1, {
+        let (barrier, met, leaders) =
+            (Arc::clone(&barrier), Arc::clone(&met), Arc::clone(&leaders));
+        move |number| {
+            for round in 0..ROUNDS {
+                let patience = scramble(number * ROUNDS + round) % 100;
+                if let Some(result) = barrier.wait_timeout(Duration::from_micros(patience as u64)) {
+                    met.fetch_add(1, Ordering::SeqCst);
+                    leaders.fetch_add(usize::from(result.is_leader()), Ordering::SeqCst);
+                }
+            }
+        }
+    });
+    let [met, leaders] = [met, leaders].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(met, leaders * 4, "each leader has three others");
+    assert_eq!(
+        format!("{barrier:?}"),
+        "Barrier { size: 4, arrived: 0, .. }"
+    );
 }
