@@ -122,7 +122,7 @@ fn a_path_is_listened_on_and_connected_to() {
         assert_eq!(kind(UnixListener::bind(&path)), io::ErrorKind::AddrInUse);
         assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path));
         let server = spawn(move || {
-            let mut connections = listener.incoming();
+            let mut connections = (&listener).into_iter();
             let mut stream = connections.next().unwrap().unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();

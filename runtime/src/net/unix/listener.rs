@@ -194,6 +194,15 @@ impl Iterator for Incoming<'_> {
     }
 }
 
+impl<'a> IntoIterator for &'a UnixListener {
+    type Item = io::Result<UnixStream>;
+    type IntoIter = Incoming<'a>;
+
+    fn into_iter(self) -> Incoming<'a> {
+        self.incoming()
+    }
+}
+
 impl Listener for UnixListener {
     type Connection = UnixStream;
 
