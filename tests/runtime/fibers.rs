@@ -1,6 +1,7 @@
 //! Spawning, joining, results and panics.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use kapok::{Builder, JoinHandle, spawn, yield_now};
@@ -266,6 +267,44 @@ fn a_larger_stack_carries_deeper_recursion() {
         let odd = Builder::new().stack_size(1).spawn(|| 5).unwrap();
         assert_eq!(odd.join().unwrap(), 5);
     });
+}
+
+#[test]
+#[expect(
+    clippy::mutable_key_type,
+    reason = "what is hashed are numbers that never change"
+)]
+fn a_fiber_equals_itself_alone() {
+    let (root, fibers) = on_a_hub("equal", || {
+        let inner = spawn(|| (kapok::current(), kapok::current()));
+        let handle = inner.fiber();
+        let (one, other) = inner.join().unwrap();
+        assert!(one == other && one == handle);
+        // Fibers that use one slot after the other are not the same.
+        let mut fibers: HashSet<_> = (0..100)
+            .map(|_| spawn(kapok::current).join().unwrap())
+            .collect();
+        assert_eq!(fibers.len(), 100);
+        assert!(!fibers.contains(&one) && fibers.insert(one));
+        assert!(!fibers.insert(handle));
+        assert!(fibers.insert(kapok::current()) && !fibers.insert(kapok::current()));
+        (kapok::current(), fibers)
+    });
+    assert!(fibers.contains(&root));
+    std::thread::spawn(move || {
+        let bare = kapok::current();
+        assert_eq!(bare, kapok::current());
+        assert_ne!(bare, root);
+        // This thread's hub may use the memory of the one above.
+        let other = kapok::run(|| {
+            assert!(!fibers.contains(&spawn(kapok::current).join().unwrap()));
+            kapok::current()
+        });
+        assert!(other != root && other != bare);
+        assert_eq!(bare, kapok::current());
+    })
+    .join()
+    .unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What wakes a waiting fiber or thread, from any thread.
 
 use std::cell::OnceCell;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::remote::{FiberId, Message, Remote};
@@ -112,6 +113,17 @@ impl Waker {
                     && fiber.is_some_and(|fiber| fiber.serial.get() == id.serial)
             }
             Self::Thread(_) => fiber.is_none_or(|fiber| fiber.yielder.get().is_none()),
+        }
+    }
+
+    /// The same for all wakers of one fiber, and for no other's while one of them lives.
+    pub(crate) fn identity(&self) -> impl Eq + Hash {
+        match self {
+            Self::Fiber { remote, epoch, id } => {
+                let remote: *const Remote = *remote;
+                (remote.cast::<()>(), Some((*epoch, *id)))
+            }
+            Self::Thread(bare) => (Arc::as_ptr(bare).cast::<()>(), None),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The running fiber, and what any thread may do with a fiber it knows.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::hub::{self, Hub, switch_out};
 
 /// A fiber, as [`std::thread::Thread`] is a thread: to unpark it and to tell its name, from any thread.
 ///
-/// Holding one keeps nothing alive: unparking a fiber that has ended does nothing.
+/// Holding one keeps nothing alive: unparking a fiber that has ended does nothing. Two are equal if they stand for the same fiber. A
+/// thread that had no hub when it was asked for and its root fiber later on are two.
 #[derive(Clone)]
 pub struct Fiber {
     waker: Waker,
@@ -65,6 +67,20 @@ impl Fiber {
             Waker::Fiber { id, .. } => NonZeroU64::new(id.serial),
             Waker::Thread(_) => None,
         }
+    }
+}
+
+impl PartialEq for Fiber {
+    fn eq(&self, other: &Self) -> bool {
+        self.waker.identity() == other.waker.identity()
+    }
+}
+
+impl Eq for Fiber {}
+
+impl Hash for Fiber {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.waker.identity().hash(hasher);
     }
 }
 
