@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use kapok::sync::Event;
 use kapok::{
-    TimedOut, deadline, drain, is_cancel, park, scope, shielded, sleep, spawn, timeout, yield_now,
+    Builder, TimedOut, deadline, drain, is_cancel, park, scope, shielded, sleep, spawn, timeout,
+    yield_now,
 };
 
 use crate::support::{Watchdog, on_a_hub};
@@ -47,6 +48,74 @@ fn children_borrow_and_change_what_is_around_them() {
             }
         });
         assert_eq!((words, total.get()), (vec!["a!".into(), "bc!".into()], 5));
+    });
+}
+
+#[test]
+fn children_have_names_and_stacks_of_their_own_size() {
+    fn recurse(depth: u64) -> u64 {
+        let frame = std::hint::black_box([depth; 128]);
+        if depth == 0 {
+            0
+        } else {
+            frame[17] + recurse(depth - 1)
+        }
+    }
+    on_a_hub("builder", || {
+        let depth = 2000;
+        scope(|scope| {
+            let builder = Builder::new().name("deep").stack_size(8 * 1024 * 1024);
+            let child = builder
+                .spawn_scoped(scope, || (recurse(depth), kapok::current()))
+                .unwrap();
+            assert_eq!(child.fiber().name(), Some("deep"));
+            let (sum, fiber) = child.join().unwrap();
+            assert_eq!((sum, fiber.name()), (2000 * 2001 / 2, Some("deep")));
+            let plain = Builder::new().spawn_scoped(scope, || depth + 1).unwrap();
+            assert_eq!(plain.join().unwrap(), 2001);
+        });
+    });
+}
+
+#[test]
+fn a_child_for_which_there_is_no_stack_is_an_error_and_the_scope_waits_for_the_others() {
+    on_a_hub("no stack", || {
+        let marks = Cell::new(0);
+        let result = scope(|scope| {
+            let other = Builder::new().spawn_scoped(scope, || {
+                yield_now();
+                drop(Marks(&marks));
+            });
+            assert!(other.is_ok());
+            let owned = Marks(&marks);
+            let refused = Builder::new().stack_size(usize::MAX);
+            refused
+                .name("huge")
+                .spawn_scoped(scope, move || drop(owned))
+                .map(|_| ())
+        });
+        assert!(result.is_err());
+        assert_eq!(marks.get(), 2, "what the closure owned is dropped");
+    });
+}
+
+#[test]
+fn a_child_with_a_name_has_its_parents_deadline_and_is_cancelled_with_it() {
+    on_a_hub("builder and timeout", || {
+        let ended = Cell::new(0);
+        let timed_out = timeout(SHORT, || {
+            scope(|scope| {
+                let builder = Builder::new().name("sleeper");
+                let child = builder.spawn_scoped(scope, || {
+                    let _marks = Marks(&ended);
+                    assert!(deadline().is_some());
+                    sleep(LONG);
+                });
+                child.map(|child| child.join()).unwrap()
+            })
+        });
+        assert!(timed_out.is_err());
+        assert_eq!(ended.get(), 1);
     });
 }
 

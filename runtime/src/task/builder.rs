@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::JoinHandle;
 use super::spawn::spawn_in;
+use super::{JoinHandle, Scope, ScopedJoinHandle};
 use crate::hub::Hub;
 
 /// Makes fibers with a name, a stack size, or both, as [`std::thread::Builder`] makes threads.
@@ -59,14 +59,54 @@ impl Builder {
         T: 'static,
     {
         let hub = Hub::try_make_for_this_thread()?;
-        let class = match self.stack_bytes {
-            Some(bytes) => hub.stacks.class_for(bytes)?,
-            None => 0,
-        };
-        let handle = spawn_in(hub, class, f)?;
+        let handle = spawn_in(hub, self.stack_class(hub)?, f)?;
         if let Some(name) = self.name {
             handle.set_name(name);
         }
         Ok(handle)
+    }
+
+    /// Spawns the fiber in a scope, as [`Scope::spawn`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::spawn`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let words = vec!["one".to_owned(), "two".to_owned()];
+    /// kapok::scope(|scope| -> std::io::Result<()> {
+    ///     let builder = kapok::Builder::new().name("counter");
+    ///     let fiber = builder.spawn_scoped(scope, || words.len())?;
+    ///     assert_eq!(fiber.fiber().name(), Some("counter"));
+    ///     assert_eq!(fiber.join().unwrap(), 2);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_scoped<'scope, 'env, F, T>(
+        self,
+        scope: &'scope Scope<'scope, 'env>,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        let hub = Hub::try_make_for_this_thread()?;
+        let handle = scope.try_spawn(self.stack_class(hub)?, f)?;
+        if let Some(name) = self.name {
+            handle.inner().set_name(name);
+        }
+        Ok(handle)
+    }
+
+    fn stack_class(&self, hub: &Hub) -> io::Result<u8> {
+        match self.stack_bytes {
+            Some(bytes) => hub.stacks.class_for(bytes),
+            None => Ok(0),
+        }
     }
 }

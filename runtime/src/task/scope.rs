@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
@@ -88,6 +89,7 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 impl<'scope> Scope<'scope, '_> {
     /// Runs `f` on a new fiber of this hub, which has ended when [`scope`] returns.
+    /// [`Builder::spawn_scoped`](crate::Builder::spawn_scoped) gives it a name or another stack.
     ///
     /// # Panics
     ///
@@ -100,6 +102,21 @@ impl<'scope> Scope<'scope, '_> {
     {
         // SAFETY: `scope`, which made `self`, does not return, by value or by unwinding, before all children have ended.
         unsafe { self.children.spawn(f) }
+    }
+
+    /// [`spawn`](Self::spawn) on a stack of that class.
+    #[track_caller]
+    pub(super) fn try_spawn<F, T>(
+        &'scope self,
+        stack_class: u8,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
+        // SAFETY: as in `spawn`.
+        unsafe { self.children.try_spawn(stack_class, f) }
     }
 }
 
@@ -161,6 +178,28 @@ impl Children {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
+        // SAFETY: what the caller promises is what is asked for.
+        match unsafe { self.try_spawn(0, f) } {
+            Ok(handle) => handle,
+            Err(error) => panic!("kapok: cannot spawn a fiber: {error}"),
+        }
+    }
+
+    /// [`spawn`](Self::spawn) on a stack of that class.
+    ///
+    /// # Safety
+    ///
+    /// [`wait`](Self::wait) returns before `'scope` ends.
+    #[track_caller]
+    unsafe fn try_spawn<'scope, F, T>(
+        self: &Rc<Self>,
+        stack_class: u8,
+        f: F,
+    ) -> io::Result<ScopedJoinHandle<'scope, T>>
+    where
+        F: FnOnce() -> T + 'scope,
+        T: 'scope,
+    {
         let packet = Rc::new(ScopedPacket {
             result: Cell::new(None),
             children: Rc::clone(self),
@@ -174,16 +213,14 @@ impl Children {
         // SAFETY: only the lifetime changes. `Child` drops all that may borrow before its `End`, whether it runs, unwinds or never
         // starts; and `wait`, which returns when all `End`s are gone, returns before `'scope` ends, as the caller promises.
         let body: Box<dyn FnOnce()> = unsafe { std::mem::transmute(body) };
-        let fiber = match spawn_in(current::hub(), 0, body) {
-            Ok(fiber) => fiber,
-            Err(error) => panic!("kapok: cannot spawn a fiber: {error}"),
-        };
+        // If there is no room `body` is dropped here, and the child counts as ended.
+        let fiber = spawn_in(current::hub(), stack_class, body)?;
         self.note(&fiber);
-        ScopedJoinHandle {
+        Ok(ScopedJoinHandle {
             fiber,
             packet,
             scope: PhantomData,
-        }
+        })
     }
 
     fn note(&self, fiber: &JoinHandle<()>) {
