@@ -1,8 +1,10 @@
 //! Child processes: their ends, their pipes, their limits.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -55,6 +57,22 @@ fn an_exit_code_is_returned() {
             assert_eq!(status.code(), Some(code));
         }
     });
+}
+
+#[test]
+fn a_command_tells_what_it_was_given() {
+    let mut command = Command::new("program");
+    command.args(["one", "two"]).arg0("name").current_dir("/");
+    command.env("SET", "value").env_remove("REMOVED");
+    assert_eq!(command.get_program(), "program");
+    let arguments: Vec<_> = command.get_args().collect();
+    assert_eq!(arguments, ["one", "two"]);
+    let variables: Vec<_> = command.get_envs().collect();
+    let [removed, set] = ["REMOVED", "SET"].map(OsStr::new);
+    let value = Some(OsStr::new("value"));
+    assert_eq!(variables, [(removed, None), (set, value)]);
+    assert_eq!(command.get_current_dir(), Some(Path::new("/")));
+    assert_eq!(Command::new("other").get_current_dir(), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ExitStatus, Output, Stdio};
+use std::process::{CommandArgs, CommandEnvs, ExitStatus, Output, Stdio};
 
 use kapok_macros::switchpoint_runtime as switchpoint;
 
@@ -233,6 +233,28 @@ impl Command {
         if !self.chosen.stderr {
             self.command.stderr(stream());
         }
+    }
+
+    /// The program, as it was given.
+    #[must_use]
+    pub fn get_program(&self) -> &OsStr {
+        self.command.get_program()
+    }
+
+    /// The arguments, without the program's own name.
+    pub fn get_args(&self) -> CommandArgs<'_> {
+        self.command.get_args()
+    }
+
+    /// The variables that were set, with their values, and those that were taken out, with none. Inherited ones are not told.
+    pub fn get_envs(&self) -> CommandEnvs<'_> {
+        self.command.get_envs()
+    }
+
+    /// The working directory that was set.
+    #[must_use]
+    pub fn get_current_dir(&self) -> Option<&Path> {
+        self.command.get_current_dir()
     }
 
     /// The command as std's, to look at it.

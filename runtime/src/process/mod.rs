@@ -20,4 +20,6 @@ pub use child::Child;
 pub use command::Command;
 pub use communicate::{CommunicateError, CommunicateLimits};
 pub use pipes::{ChildStderr, ChildStdin, ChildStdout};
-pub use std::process::{ExitCode, ExitStatus, Output, Stdio, abort, exit, id};
+pub use std::process::{
+    CommandArgs, CommandEnvs, ExitCode, ExitStatus, Output, Stdio, abort, exit, id,
+};
