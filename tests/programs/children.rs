@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use kapok::process::{Command, Stdio};
+use kapok::signal::Signal;
 use kapok::sync::wait_timeout;
 
 const SHORT: Duration = Duration::from_millis(5);
@@ -111,14 +112,17 @@ fn lower_the_limit_below_what_is_watched() {
 fn kill_a_child_that_the_system_has_reaped() {
     // SAFETY: the call takes numbers, and no code is to be called.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    let [mut first, mut second] = [0; 2].map(|_| sleep("0.01").spawn().unwrap());
+    let start = |_| sleep("0.01").process_group(0).spawn().unwrap();
+    let [mut first, mut second] = [0; 2].map(start);
     // The second one ends unseen.
     while has_children() {
         kapok::sleep(SHORT);
     }
     assert!(first.wait().is_err());
-    first.kill().unwrap();
-    second.kill().unwrap();
+    for child in [&mut first, &mut second] {
+        child.kill().unwrap();
+        child.signal_group(Signal::SIGKILL).unwrap();
+    }
     // SAFETY: as above.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }

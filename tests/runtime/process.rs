@@ -99,6 +99,44 @@ fn a_child_that_is_ended_by_a_signal_says_by_which() {
 
 // Gruvi 28.
 #[test]
+fn a_signal_reaches_all_of_a_childs_group_also_when_the_child_has_ended() {
+    on_a_hub("group", || {
+        for leader_ends in [false, true] {
+            // The pipe ends when the child's own child has gone.
+            let (mut reader, writer) = kapok::io::pipe().unwrap();
+            let rest = if leader_ends { "" } else { "; wait" };
+            let mut command = shell(&format!("sleep {LONG} & echo started{rest}"));
+            command.process_group(0).stdout(writer.into_std().unwrap());
+            let mut child = command.spawn().unwrap();
+            command.stdout(Stdio::null());
+            let mut line = [0; 8];
+            reader.read_exact(&mut line).unwrap();
+            assert_eq!(&line, b"started\n");
+            if leader_ends {
+                kapok::sync::wait(&[&child], 1);
+            }
+            child.signal_group(Signal::SIGTERM).unwrap();
+            assert_eq!(reader.read(&mut line).unwrap(), 0);
+            assert_eq!(child.wait().unwrap().success(), leader_ends);
+            // Its number may be another's now.
+            child.signal_group(Signal::SIGKILL).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_child_without_a_group_of_its_own_takes_no_signal_for_one() {
+    on_a_hub("no group", || {
+        let mut child = sleeper();
+        let error = child.signal_group(Signal::SIGKILL).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
 fn what_is_sent_after_the_end_is_no_error() {
     on_a_hub("after the end", || {
         let mut child = Command::new("true").spawn().unwrap();

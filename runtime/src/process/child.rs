@@ -10,8 +10,9 @@ use std::time::Duration;
 use kapok_macros::switchpoint_runtime as switchpoint;
 use rustix::io::Errno;
 
+use super::command::ChildOptions;
 use super::communicate::{CommunicateError, CommunicateLimits, communicate};
-use super::exit::{exit_descriptor, has_ended};
+use super::exit::{exit_descriptor, has_ended, has_its_number};
 use super::{ChildStderr, ChildStdin, ChildStdout, reaper};
 use crate::fiber::slot::{NEVER, Wait};
 use crate::hub::current;
@@ -59,11 +60,11 @@ struct Process {
     is_reaped: bool,
     /// The system has reaped it, as it does while the process ignores `SIGCHLD`: no status, and its number may be another's.
     is_lost: bool,
-    kill_on_drop: bool,
+    options: ChildOptions,
 }
 
 impl Child {
-    pub(super) fn of(mut child: std::process::Child, kill_on_drop: bool) -> io::Result<Self> {
+    pub(super) fn of(mut child: std::process::Child, options: ChildOptions) -> io::Result<Self> {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // First: from here on an error lets nobody forget the child.
@@ -73,7 +74,7 @@ impl Child {
             is_unwatchable: Cell::new(false),
             is_reaped: false,
             is_lost: false,
-            kill_on_drop,
+            options,
         };
         Ok(Self {
             stdin: stdin.map(ChildStdin::from_std).transpose()?,
@@ -155,6 +156,41 @@ impl Child {
             Some(_) => Ok(()),
             None => signal::send(self.id(), signal),
         }
+    }
+
+    /// Sends a signal to the child and all that it has started, as far as they have stayed in its process group. Does nothing if the
+    /// child was waited for: its number may be another group's then. So signal first and wait afterwards, also if the child itself
+    /// has ended.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the child was not started with [`Command::process_group(0)`](super::Command::process_group), and those of
+    /// the system.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kapok::process::Command;
+    /// use kapok::signal::Signal;
+    ///
+    /// let mut shell = Command::new("sh");
+    /// let mut child = shell.args(["-c", "sleep 60 & sleep 60"]).process_group(0).spawn()?;
+    /// child.signal_group(Signal::SIGTERM)?;
+    /// assert!(!child.wait()?.success());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn signal_group(&mut self, signal: Signal) -> io::Result<()> {
+        if !self.process.options.leads_group {
+            let reason =
+                "the child has no process group of its own: start it with `process_group(0)`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        // Not by `try_wait`: that would reap a child that has ended, and give its number away before the group had the signal.
+        let process = &self.process;
+        if process.is_reaped || process.is_lost || !has_its_number(process.id()) {
+            return Ok(());
+        }
+        signal::send_to_group(process.id(), signal)
     }
 
     /// Closes the child's input, reads its output and its error stream to their ends, both at once, and waits for it.
@@ -318,7 +354,7 @@ impl Drop for Process {
         if self.is_lost {
             return;
         }
-        if self.kill_on_drop {
+        if self.options.kill_on_drop {
             // Fails only for a child that runs as another user by now.
             let _ = self.kill();
         }
@@ -333,7 +369,7 @@ impl fmt::Debug for Process {
         formatter
             .debug_struct("Process")
             .field("id", &self.id())
-            .field("kill_on_drop", &self.kill_on_drop)
+            .field("kill_on_drop", &self.options.kill_on_drop)
             .finish_non_exhaustive()
     }
 }

@@ -29,7 +29,15 @@ pub struct Command {
     descriptors: Descriptors,
     /// Which standard streams the caller has chosen: the others depend on how the child is started.
     chosen: Chosen,
-    kill_on_drop: bool,
+    options: ChildOptions,
+}
+
+/// What a [`Child`] has to know of how it was started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ChildOptions {
+    pub(super) kill_on_drop: bool,
+    /// It has a process group of its own number.
+    pub(super) leads_group: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +54,7 @@ impl Command {
             command: std::process::Command::new(program),
             descriptors: Descriptors::default(),
             chosen: Chosen::default(),
-            kill_on_drop: false,
+            options: ChildOptions::default(),
         }
     }
 
@@ -163,8 +171,10 @@ impl Command {
         self
     }
 
-    /// Sets the child's process group; 0 makes a new one with the child's own number, which Ctrl-C does not reach.
+    /// Sets the child's process group; 0 makes a new one with the child's own number, which Ctrl-C does not reach and
+    /// [`Child::signal_group`] does.
     pub fn process_group(&mut self, group: i32) -> &mut Self {
+        self.options.leads_group = group == 0;
         self.command.process_group(group);
         self
     }
@@ -174,7 +184,7 @@ impl Command {
     /// A fiber that is cancelled drops its children, so with this they end with it. What the child has started itself is not
     /// killed.
     pub fn kill_on_drop(&mut self, kill: bool) -> &mut Self {
-        self.kill_on_drop = kill;
+        self.options.kill_on_drop = kill;
         self
     }
 
@@ -189,7 +199,7 @@ impl Command {
     /// As [`std::process::Command::spawn`], as if there is no such program.
     pub fn spawn(&mut self) -> io::Result<Child> {
         let child = self.descriptors.spawn(&mut self.command)?;
-        Child::of(child, self.kill_on_drop)
+        Child::of(child, self.options)
     }
 
     /// Starts the child with the standard streams of this process, and waits for its end.
@@ -282,7 +292,7 @@ impl From<std::process::Command> for Command {
                 stdin: true,
                 ..Chosen::default()
             },
-            kill_on_drop: false,
+            options: ChildOptions::default(),
         }
     }
 }

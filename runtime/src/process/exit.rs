@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
 use crate::hub::poller::is_portable;
 
@@ -19,11 +19,18 @@ fn pid_of(child: u32) -> io::Result<Pid> {
 
 /// Whether a child that was not reaped yet has ended. It is not reaped by this.
 pub(super) fn has_ended(child: u32) -> bool {
-    let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     // What the system refuses to tell, a wait will refuse with a better reason.
-    pid_of(child).map_or(true, |pid| {
-        !matches!(waitid(WaitId::Pid(pid), only_look), Ok(None))
-    })
+    !matches!(look(child), Ok(None))
+}
+
+/// Whether a child runs or can be reaped, so that the system gives its number to nobody else.
+pub(super) fn has_its_number(child: u32) -> bool {
+    look(child).is_ok()
+}
+
+fn look(child: u32) -> io::Result<Option<WaitIdStatus>> {
+    let only_look = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+    Ok(waitid(WaitId::Pid(pid_of(child)?), only_look)?)
 }
 
 /// For a child that was not reaped yet.

@@ -179,10 +179,22 @@ fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::
 
 /// Sends a signal to a process. The caller knows that the number still is that process's.
 pub(crate) fn send(process: u32, signal: Signal) -> io::Result<()> {
-    let process = libc::pid_t::try_from(process)
-        .ok()
-        .filter(|process| *process > 0)
-        .ok_or(io::ErrorKind::InvalidInput)?;
+    kill(number(process)?, signal)
+}
+
+/// Sends a signal to all processes of the group that was made with this process. The caller knows that the number still is theirs.
+pub(crate) fn send_to_group(leader: u32, signal: Signal) -> io::Result<()> {
+    kill(-number(leader)?, signal)
+}
+
+/// That of a process that can be somebody's child: for those below it the system has other uses.
+fn number(process: u32) -> io::Result<libc::pid_t> {
+    let number = libc::pid_t::try_from(process).ok();
+    let number = number.filter(|number| *number > 1);
+    number.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn kill(target: libc::pid_t, signal: Signal) -> io::Result<()> {
     // SAFETY: the call takes two numbers and touches no memory of ours.
-    check(unsafe { libc::kill(process, signal.as_raw()) })
+    check(unsafe { libc::kill(target, signal.as_raw()) })
 }

@@ -25,7 +25,7 @@ use crate::task::Monitor;
 
 pub use number::Signal;
 
-pub(crate) use dispatch::send;
+pub(crate) use dispatch::{send, send_to_group};
 
 /// The signals that have come and were not taken yet, a bit each.
 type Pending = Monitor<u64>;
