@@ -17,6 +17,8 @@ fn main() -> io::Result<()> {
         Some("turns") => turns(),
         Some("unfinished") => write!(stdout(), "no line feed"),
         Some("stuck") => stuck(),
+        Some("locked") => locked(),
+        Some("cancelled_lock") => cancelled_lock(),
         Some("mode") => mode(),
         Some("nonblocking") => nonblocking(),
         other => panic!("no such case: {other:?}"),
@@ -122,6 +124,40 @@ fn stuck() -> io::Result<()> {
     writeln!(stderr(), "still here")?;
     writer.join().unwrap()?;
     stdout().flush()
+}
+
+/// Four fibers write three lines each in one piece, and one that has no lock writes in between.
+fn locked() -> io::Result<()> {
+    let output = stdout();
+    let fibers: Vec<_> = (0..4)
+        .map(|number| {
+            let output = output.clone();
+            kapok::spawn(move || -> io::Result<()> {
+                let mut lock = output.lock();
+                for line in 0..3 {
+                    writeln!(lock, "{number} {line}")?;
+                    kapok::yield_now();
+                }
+                lock.flush()
+            })
+        })
+        .collect();
+    kapok::yield_now();
+    writeln!(&output, "no lock")?;
+    for fiber in fibers {
+        fiber.join().unwrap()?;
+    }
+    Ok(())
+}
+
+/// Gives up on a write that nobody takes, and on the lock; others write after what is still to come of it.
+fn cancelled_lock() -> io::Result<()> {
+    let write = || stdout().lock().write_all(&[b'x'; 1 << 20]);
+    assert!(kapok::timeout(Duration::from_millis(20), write).is_err());
+    let next = kapok::spawn(|| writeln!(stdout().lock(), "next"));
+    kapok::yield_now();
+    writeln!(stderr(), "given up")?;
+    next.join().unwrap()
 }
 
 /// Says whether reading has changed the mode of the input.

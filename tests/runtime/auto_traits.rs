@@ -83,6 +83,7 @@ fn only_what_holds_numbers_crosses_threads() {
     crosses!(kapok::io::Stdin, true, true);
     crosses!(kapok::io::StdinLock, true, true);
     crosses!(kapok::io::Stdout, true, true);
+    crosses!(kapok::io::StdoutLock, true, true);
     crosses!(kapok::net::UdpSocket, true, false);
     crosses!(kapok::net::UnixStream, true, false);
     crosses!(kapok::net::UnixListener, true, false);
@@ -168,6 +169,8 @@ fn what_may_be_used_after_a_panic_is_what_may_be_in_std() {
         kapok::io::PipeWriter, std::io::PipeWriter;
         kapok::io::Stdin, std::io::Stdin;
         kapok::io::Stdout, std::io::Stdout;
+        kapok::io::StdoutLock, std::io::StdoutLock<'static>;
+        kapok::io::Stderr, std::io::Stderr;
         kapok::fs::File, std::fs::File;
         kapok::fs::OpenOptions, std::fs::OpenOptions;
         kapok::fs::DirEntry, std::fs::DirEntry;

@@ -159,6 +159,35 @@ fn a_write_that_took_a_part_returns_how_much() {
     assert!(output.stdout == written.as_bytes());
 }
 
+#[test]
+fn what_is_written_through_a_lock_comes_in_one_piece() {
+    let text = String::from_utf8(run("locked", b"").stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 13);
+    for number in 0..4 {
+        let piece = [0, 1, 2].map(|line| format!("{number} {line}"));
+        assert!(lines.windows(3).any(|lines| lines == piece), "{text}");
+    }
+    // It came while the first had the lock and the others waited.
+    assert_eq!(lines[12], "no lock", "{text}");
+}
+
+#[test]
+fn a_cancelled_writers_lock_is_held_until_its_write_is_done() {
+    let _watchdog = Watchdog::new("cancelled lock");
+    let mut child = piped("cancelled_lock");
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert_eq!(line, "given up\n");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let written = output.stdout.strip_suffix(b"next\n").unwrap();
+    assert!(written.iter().all(|byte| *byte == b'x'));
+    // Whole pieces, as many as were begun.
+    assert_eq!(written.len() % (64 * 1024), 0);
+}
+
 /// A new pseudo terminal: the side of the one who types, and the program's.
 fn pseudo_terminal() -> (File, OwnedFd) {
     let (mut typist, mut program) = (-1, -1);

@@ -12,7 +12,7 @@ mod stdin;
 mod timed;
 
 pub use crate::hub::sources::Direction;
-pub use output::{Stderr, Stdout, stderr, stdout};
+pub use output::{Stderr, StderrLock, Stdout, StdoutLock, stderr, stdout};
 pub use pipe::{PipeReader, PipeWriter, pipe};
 #[cfg(target_os = "linux")]
 pub use poller::{CallbackId, Interest, Poller, Readiness};
