@@ -168,11 +168,14 @@ fn what_may_be_used_after_a_panic_is_what_may_be_in_std() {
         kapok::io::PipeReader, std::io::PipeReader;
         kapok::io::PipeWriter, std::io::PipeWriter;
         kapok::io::Stdin, std::io::Stdin;
+        kapok::io::StdinLock, std::io::StdinLock<'static>;
         kapok::io::Stdout, std::io::Stdout;
         kapok::io::StdoutLock, std::io::StdoutLock<'static>;
         kapok::io::Stderr, std::io::Stderr;
         kapok::fs::File, std::fs::File;
         kapok::fs::OpenOptions, std::fs::OpenOptions;
+        kapok::fs::DirBuilder, std::fs::DirBuilder;
+        kapok::fs::ReadDir, std::fs::ReadDir;
         kapok::fs::DirEntry, std::fs::DirEntry;
         kapok::process::Command, std::process::Command;
         kapok::process::Child, std::process::Child;
