@@ -303,9 +303,10 @@ impl<T: Clone> Receiver<T> {
     fn advance(&mut self, next: Result<Arc<T>, RecvError>) -> Result<T, RecvError> {
         match next {
             Ok(message) => {
+                // Cloning is the user's code: outside of the lock. If it unwinds the message is still the next.
+                let message = Arc::unwrap_or_clone(message);
                 self.next += 1;
-                // Cloning is the user's code: outside of the lock.
-                Ok(Arc::unwrap_or_clone(message))
+                Ok(message)
             }
             Err(RecvError::Lagged(missed)) => {
                 self.next += missed;

@@ -1,12 +1,14 @@
 //! Channels for one message, for everybody, and for the newest value.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kapok::sync::channel::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 use kapok::sync::{broadcast, oneshot, watch};
-use kapok::{spawn, timeout, yield_now};
+use kapok::{sleep, spawn, timeout, yield_now};
 
 use super::{LONG, Life, Living, SHORT, join_all, waiting};
 use crate::support::on_a_hub;
@@ -59,6 +61,37 @@ fn a_cancelled_receiver_of_a_broadcast_passes_no_message_over() {
         assert_eq!(receiver.recv().unwrap().1, 0);
         drop(receiver);
         assert_eq!(living.count(), 0, "nobody will ask for them");
+    });
+}
+
+#[test]
+fn a_message_of_a_broadcast_whose_clone_is_cancelled_or_panics_is_the_next() {
+    struct Message(u8, Rc<Cell<bool>>);
+    impl Clone for Message {
+        fn clone(&self) -> Self {
+            sleep(SHORT);
+            assert!(!self.1.take(), "the test's panic");
+            Self(self.0, Rc::clone(&self.1))
+        }
+    }
+    on_a_hub("broadcast clone", || {
+        let panics = Rc::new(Cell::new(false));
+        let (news, mut receiver) = broadcast::channel(4);
+        let _keeps_them = news.subscribe();
+        for number in 0..3 {
+            assert!(news.send(Message(number, Rc::clone(&panics))).is_ok());
+        }
+        let number = |message: Result<Message, _>| message.map(|message| message.0);
+        assert!(timeout(Duration::ZERO, || number(receiver.recv())).is_err());
+        assert_eq!(number(receiver.recv()), Ok(0));
+        let selected = timeout(SHORT / 2, || {
+            kapok::select! { message = recv(&mut receiver) => number(message) }
+        });
+        assert!(selected.is_err());
+        assert_eq!(number(receiver.recv()), Ok(1));
+        panics.set(true);
+        assert!(catch_unwind(AssertUnwindSafe(|| number(receiver.recv()))).is_err());
+        assert_eq!(number(receiver.recv()), Ok(2));
     });
 }
 
