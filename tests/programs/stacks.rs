@@ -11,6 +11,7 @@ fn main() {
         Some("own_handler") => own_handler(),
         Some("until_refused") => until_refused(),
         Some("bursts") => bursts(),
+        Some("large") => large(),
         other => panic!("no case {other:?}"),
     }
 }
@@ -98,6 +99,29 @@ fn bursts() {
     );
     println!("warm");
     while resident_kibibytes() - before > (first - before) / 2 {
+        sleep(Duration::from_millis(20));
+    }
+    println!("given back");
+}
+
+/// A hundred that use 4 MiB each.
+fn large() {
+    let before = resident_kibibytes();
+    let fibers = (0..100).map(|_| {
+        let body = || {
+            let used = [1_u8; 4 << 20];
+            black_box(&used);
+            yield_now();
+        };
+        Builder::new().stack_size(8 << 20).spawn(body).unwrap()
+    });
+    let fibers: Vec<_> = fibers.collect();
+    for fiber in fibers {
+        fiber.join().unwrap();
+    }
+    let used = resident_kibibytes() - before;
+    assert!(used > 300 << 10, "{used}");
+    while resident_kibibytes() - before > used / 2 {
         sleep(Duration::from_millis(20));
     }
     println!("given back");

@@ -496,3 +496,10 @@ fn the_stacks_of_a_burst_serve_the_next_and_are_given_back_after_a_second() {
     assert!(end.is_success, "{}", end.stderr);
     assert_eq!(end.stdout, "warm\ngiven back\n");
 }
+
+#[test]
+fn few_large_stacks_are_kept() {
+    let end = stacks("large", &[]);
+    assert!(end.is_success, "{}", end.stderr);
+    assert_eq!(end.stdout, "given back\n");
+}

@@ -12,8 +12,8 @@ use std::io;
 use super::stack::{StackMemory, StackSlab, discard};
 use super::worker::Worker;
 
-/// Free workers kept warm for good. Beyond it their stacks are given back in batches.
-const WARM_MAX: usize = 1024;
+/// Free stacks of one size kept warm for good: 1024 of the default size. Beyond it they are given back in batches.
+const WARM_BYTES_MAX: usize = 1024 * DEFAULT_STACK_BYTES;
 /// Takes some 200 us.
 const TRIM_BATCH: usize = 256;
 const FIRST_SLAB: usize = 16;
@@ -22,6 +22,8 @@ const FIRST_SLAB: usize = 16;
 #[derive(Default)]
 pub(crate) struct StackClass {
     pitch: usize,
+    /// Free workers kept warm for good.
+    warm_max: usize,
     /// Live fibers, with or without a stack yet.
     live: Cell<usize>,
     /// Stacks that exist.
@@ -38,6 +40,7 @@ impl StackClass {
     pub(crate) fn new(pitch: usize) -> Self {
         Self {
             pitch,
+            warm_max: WARM_BYTES_MAX / pitch,
             ..Self::default()
         }
     }
@@ -78,7 +81,7 @@ impl StackClass {
         self.live.set(self.live.get() - 1);
         let mut warm = self.warm.borrow_mut();
         warm.push(worker);
-        warm.len() > WARM_MAX
+        warm.len() > self.warm_max
     }
 
     /// Gives one batch of stacks back to the system, if more are warm than are kept. Returns whether there are more batches.
@@ -86,15 +89,17 @@ impl StackClass {
         let mut warm = self.warm.borrow_mut();
         let Some(excess) = warm
             .len()
-            .checked_sub(WARM_MAX)
+            .checked_sub(self.warm_max)
             .filter(|excess| *excess > 0)
         else {
             return false;
         };
+        // Of large stacks few are kept, and a quarter of these makes a batch.
+        let count = (self.warm_max / 4).clamp(1, TRIM_BATCH);
         // Not the very oldest, which would move all the others: the warmest stay.
-        let last = excess.max(TRIM_BATCH);
-        let batch: Vec<_> = warm.drain(last - TRIM_BATCH..last).collect();
-        let has_more = warm.len() > WARM_MAX;
+        let last = excess.max(count);
+        let batch: Vec<_> = warm.drain(last - count..last).collect();
+        let has_more = warm.len() > self.warm_max;
         drop(warm);
         self.cool(batch);
         has_more
