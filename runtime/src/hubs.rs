@@ -93,11 +93,16 @@ impl Hubs {
     /// Starts the threads. `main` runs once on each, as its root fiber: what it makes may be `!Send`.
     ///
     /// A hub whose `main` has returned goes on until its fibers have ended, or until it is stopped. If one returns an error or
-    /// panics, all are stopped, and [`Running::join`] tells. What the closure has captured is dropped when it has returned on all.
+    /// panics, all are stopped, and [`Running::join`] tells. What the closure has captured is dropped when it has returned on all,
+    /// by the last hub.
     ///
     /// # Errors
     ///
     /// If the system refuses a thread or the descriptors of a hub; hubs that were started are stopped then.
+    ///
+    /// # Panics
+    ///
+    /// If the hubs' name has a NUL.
     pub fn start<M>(self, main: M) -> io::Result<Running>
     where
         M: Fn(HubHandle) -> io::Result<()> + Send + Sync + 'static,
@@ -112,6 +117,10 @@ impl Hubs {
     /// # Errors
     ///
     /// As [`start`](Self::start), and `InvalidInput` if there is no item.
+    ///
+    /// # Panics
+    ///
+    /// If the hubs' name has a NUL.
     ///
     /// # Examples
     ///
@@ -145,13 +154,14 @@ impl Hubs {
             let error = "hubs are started with an item for each, and there is none";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
         }
-        let main = Arc::new(main);
         let shared = Arc::new(Shared::default());
         let running = Running {
             shared: Arc::clone(&shared),
         };
-        for (number, item) in items.into_iter().enumerate() {
-            let (main, shared) = (Arc::clone(&main), Arc::clone(&shared));
+        // None is left here: it may be the last, and its destructor is the user's.
+        let mains = std::iter::repeat_n(Arc::new(main), count);
+        for (number, (item, main)) in items.into_iter().zip(mains).enumerate() {
+            let shared = Arc::clone(&shared);
             let name = format!("{}-{number}", self.config.name);
             shared.lock().unended += 1;
             let (started, thread) = (Arc::clone(&shared), std::thread::Builder::new().name(name));

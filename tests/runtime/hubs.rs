@@ -150,6 +150,26 @@ fn what_main_captured_is_dropped_when_it_has_returned_on_all_hubs() {
 }
 
 #[test]
+fn a_destructor_of_what_main_captured_runs_on_a_hub_and_its_panic_is_told() {
+    struct Panics;
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            panic!("on {:?}", std::thread::current().name());
+        }
+    }
+    let _watchdog = Watchdog::new("destructor");
+    for _ in 0..10 {
+        let captured = Panics;
+        let running = hubs(1).start(move |_| {
+            let _captured = &captured;
+            Ok(())
+        });
+        let error = running.unwrap().join().unwrap_err();
+        assert!(matches!(error, HubsError::Panicked { hub: 0 }), "{error}");
+    }
+}
+
+#[test]
 fn an_error_of_one_main_stops_all() {
     let _watchdog = Watchdog::new("error");
     let first = AtomicUsize::new(0);

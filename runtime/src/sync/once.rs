@@ -76,6 +76,8 @@ impl Once {
     }
 
     /// Waits until it has been run.
+    ///
+    /// Other than std's it does not panic if a closure has: it waits until [`call_once_force`](Self::call_once_force) has run another.
     #[switchpoint(wakes = "the end of the closure", cancel = "nothing is left behind")]
     pub fn wait(&self) {
         self.completed.wait();

@@ -105,7 +105,7 @@ impl<T> Sender<T> {
         self.shared.lock().set(Arc::new(value))
     }
 
-    /// Changes the value: `change` gets a copy, and is called again with another if somebody else sets the value meanwhile.
+    /// Changes the value: `change` gets a copy, and is called again with another if the value was set meanwhile.
     ///
     /// # Examples
     ///
