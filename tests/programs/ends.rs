@@ -1,7 +1,11 @@
 //! The ways a program or a thread can end with fibers that have not. `ends CASE`; tests/runtime/ends.rs reads what it prints.
 
 use std::cell::Cell;
-use std::time::Duration;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use kapok::{Builder, park, spawn, yield_now};
 
@@ -22,6 +26,7 @@ fn main() {
         Some("thread_local_is_used") => thread_ends_under_a_thread_local(),
         Some("thread_local_drains") => thread_local_drains(),
         Some("spawn_in_destructor") => spawn_in_a_destructor(),
+        Some("wakers_are_due") => threads_end_when_wakers_are_due(),
         other => panic!("no case {other:?}"),
     }
 }
@@ -215,4 +220,31 @@ fn spawn_in_a_destructor() {
     .join()
     .unwrap();
     println!("joined");
+}
+
+struct Counts(AtomicUsize);
+
+impl Wake for Counts {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A hub looks at its timers after every few turns, and has a fiber call the waker of a future's; the thread ends before it runs.
+fn threads_end_when_wakers_are_due() {
+    let counts = Arc::new(Counts(AtomicUsize::new(0)));
+    for turns in (0..9).cycle().take(200) {
+        let waker = Waker::from(Arc::clone(&counts));
+        let thread = std::thread::spawn(move || {
+            let time = Duration::from_micros(100);
+            let (start, mut sleep) = (Instant::now(), Box::pin(kapok::future::sleep(time)));
+            let first = sleep.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(first.is_pending());
+            while start.elapsed() <= time {}
+            (0..turns).for_each(|_| yield_now());
+            sleep // not dropped before the thread has ended
+        });
+        drop(thread.join().unwrap());
+    }
+    println!("{}", counts.0.load(Ordering::SeqCst));
 }

@@ -117,6 +117,13 @@ fn a_thread_that_ends_names_the_fibers_it_leaves() {
     );
 }
 
+#[test]
+fn a_thread_that_ends_with_wakers_to_call_leaves_no_fiber_of_kapoks_own() {
+    let end = ends("wakers_are_due");
+    end.check(Some(0), "200\n");
+    assert_eq!(end.stderr, "");
+}
+
 /// The use-after-free of a hub that drains from a destructor: the fiber's `&Data` would be dangling.
 #[test]
 fn a_fiber_inside_a_thread_local_is_never_resumed_after_it_is_destroyed() {

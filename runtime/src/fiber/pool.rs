@@ -64,6 +64,11 @@ impl StackClass {
         Ok(())
     }
 
+    /// Takes back what [`Self::reserve`] counted, for a fiber that never runs.
+    pub(crate) fn release(&self) {
+        self.live.set(self.live.get() - 1);
+    }
+
     /// A worker for a fiber that [`Self::reserve`] counted.
     #[inline(always)]
     pub(crate) fn take(&self) -> &'static Worker {

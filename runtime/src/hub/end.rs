@@ -124,6 +124,9 @@ impl Drop for ThreadEnd {
         };
         let on_root = current::fiber().is_some_and(|fiber| std::ptr::eq(fiber, hub.root()));
         current::set_role(ThreadRole::Ending);
+        if on_root {
+            hub.take_back_server();
+        }
         if hub.live.get() == 0 && on_root && !hub.is_main_thread.get() {
             end(hub);
             return;

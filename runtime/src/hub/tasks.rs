@@ -97,6 +97,21 @@ impl Hub {
         are_left && self.serve_tasks()
     }
 
+    /// The thread ends, and its only fiber is one of ours that was to call wakers and has not begun: takes it back.
+    pub(super) fn take_back_server(&self) {
+        if self.live.get() != 1 || !self.tasks.is_served.get() {
+            return;
+        }
+        let Some(fiber) = self.dequeue() else {
+            return;
+        };
+        // Its closure, which stays where it is, owns nothing: those who are due are woken by the hub's end.
+        fiber.body.take();
+        self.stacks.class(fiber.stack_class.get()).release();
+        self.live.set(0);
+        self.release(fiber);
+    }
+
     /// Calls the wakers that are due. To be called by a fiber.
     pub(crate) fn wake_due_tasks(&self) {
         self.tasks.is_served.set(false);
