@@ -11,7 +11,7 @@ const RUNTIME_LAYERS: &[&[&str]] = &[
     &["hub"],
     &["task"],
     &["sync"],
-    &["time", "net", "pool", "fs", "io", "signal"],
+    &["time", "net", "pool", "fs", "io", "signal", "diagnostics"],
     &["process", "future"],
     &["hubs", "select", "unwind_safe"],
     &["lib"],

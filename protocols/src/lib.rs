@@ -63,9 +63,9 @@ pub use kapok_runtime::{
     Builder, CancelOnDrop, CaughtPanic, DrainError, Fiber, FiberLocal, GroupHandle, HubHandle,
     Hubs, HubsConfig, HubsError, JoinError, JoinHandle, NoSwitchGuard, RemoteJoinHandle, Running,
     Scope, ScopedJoinHandle, TaskGroup, TimedOut, assert_no_switchpoints, block_on, current,
-    deadline, drain, fiber_local, fs, future, io, is_cancel, net, park, park_timeout, pool,
-    process, run, scope, select, shielded, signal, sleep, sleep_until, spawn, sync, task_group,
-    timeout, unblock, yield_now,
+    deadline, diagnostics, drain, fiber_local, fs, future, io, is_cancel, net, park, park_timeout,
+    pool, process, run, scope, select, shielded, signal, sleep, sleep_until, spawn, sync,
+    task_group, timeout, unblock, yield_now,
 };
 
 /// # Examples

@@ -27,6 +27,7 @@ mod task;
 mod time;
 mod unwind_safe;
 
+pub mod diagnostics;
 pub mod fs;
 pub mod future;
 pub mod io;

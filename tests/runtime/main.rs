@@ -9,6 +9,7 @@ mod cancel;
 mod connect;
 mod conversions;
 mod descriptors;
+mod diagnostics;
 mod ends;
 mod faults;
 mod fibers;

@@ -78,6 +78,7 @@ pub(crate) enum Wait {
     Child,
     Connect,
     Drain,
+    Dump,
     Future,
     Event,
     Join,
@@ -92,6 +93,37 @@ pub(crate) enum Wait {
     Signal,
     Sleep,
     Write,
+}
+
+impl Wait {
+    /// What a fiber does that waits so.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Nothing => "has not run yet",
+            Self::Accept => "waits for a connection",
+            Self::Barrier => "waits at a barrier",
+            Self::Blocking => "waits for a thread of the pool",
+            Self::Condition => "waits for a condition variable",
+            Self::Child => "waits for a child process",
+            Self::Connect => "connects",
+            Self::Drain => "waits for the end of the others",
+            Self::Dump => "waits for the hubs' answers",
+            Self::Future => "waits for a future",
+            Self::Event => "waits for an event",
+            Self::Join => "waits for the end of a fiber",
+            Self::Lock => "waits for a lock",
+            Self::Park => "is parked",
+            Self::Permit => "waits for a permit",
+            Self::Read => "waits to read",
+            Self::Receive => "waits for a message",
+            Self::Scope => "waits for the fibers of its scope",
+            Self::Select => "waits for one of several things",
+            Self::Send => "waits for room to send",
+            Self::Signal => "waits for a signal",
+            Self::Sleep => "sleeps",
+            Self::Write => "waits to write",
+        }
+    }
 }
 
 /// The untyped body of a fiber: takes the closure out of the slot's store, runs it and leaves the result there.
@@ -240,10 +272,9 @@ impl FiberSlot {
             Some(name) => format!("'{name}'"),
             None => format!("#{}", self.serial.get()),
         };
-        let state = if self.has(flag::PARKED) {
-            format!("waits in {:?}", self.wait.get()).to_lowercase()
-        } else {
-            "ready to run".to_owned()
+        let state = match self.has(flag::PARKED) {
+            true => self.wait.get().words(),
+            false => "is ready to run",
         };
         format!("{name} spawned at {}, {state}", self.spawned_at.get())
     }

@@ -36,9 +36,11 @@ pub(crate) mod inbox;
 mod overflow;
 pub(crate) mod poller;
 pub(crate) mod registration;
+pub(crate) mod registry;
 pub(crate) mod remote;
 pub(crate) mod report;
 pub(crate) mod sources;
+pub(crate) mod survey;
 pub(crate) mod switchpoint;
 pub(crate) mod sync_facade;
 pub(crate) mod task_timers;
@@ -207,6 +209,7 @@ impl Hub {
         hub.reports_peer_shutdown
             .set(driver.reports_peer_shutdown());
         hub.epoch.set(hub.remote.open(driver.notifier()));
+        registry::enter(hub.remote, hub.epoch.get());
         hub.driver.replace(Some(driver));
         hub.alarm.set(NEVER);
         hub.is_main_thread.set(current::is_main_thread());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Hub;
 use super::inbox::{Coalesce, Inbox, Sent};
 use super::poller::Notify;
+use super::registry;
 use super::task_timers::SharedTimer;
 use crate::fiber::store;
 use crate::hub::cancel;
@@ -106,6 +107,7 @@ impl Remote {
 
     /// Ends the listening and returns what was not received.
     pub(crate) fn close(&self) -> Vec<Message> {
+        registry::leave(self);
         let left = self.inbox.close();
         self.notifier
             .lock()
