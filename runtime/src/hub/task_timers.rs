@@ -5,7 +5,7 @@
 //! the hub takes out holds a waker only if the deadline has passed, or the hub ends; then the waker is called as all wakers of
 //! tasks are (see `tasks`). So dropping a timer on the loop runs nobody's code.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,8 @@ use crate::fiber::slot::NEVER;
 use crate::hub::current;
 
 /// All timers of a hub's tasks.
-pub(crate) struct TaskTimers {
-    heap: RefCell<DeadlineHeap<Arc<SharedTimer>>>,
-    /// The first deadline; [`NEVER`] if there is none.
-    earliest: Cell<u64>,
-}
+#[derive(Default)]
+pub(crate) struct TaskTimers(RefCell<DeadlineHeap<Arc<SharedTimer>>>);
 
 /// What the hub and the future know of a timer.
 pub(crate) struct SharedTimer {
@@ -49,45 +46,24 @@ impl Placed for Arc<SharedTimer> {
     }
 }
 
-impl Default for TaskTimers {
-    fn default() -> Self {
-        Self {
-            heap: RefCell::default(),
-            earliest: Cell::new(NEVER),
-        }
-    }
-}
-
 impl TaskTimers {
+    /// The first deadline; [`NEVER`] if there is none.
     #[inline]
     pub(super) fn earliest(&self) -> u64 {
-        self.earliest.get()
-    }
-
-    fn insert(&self, deadline: u64, timer: Arc<SharedTimer>) {
-        self.heap.borrow_mut().insert(deadline, timer);
-        self.earliest.set(self.earliest.get().min(deadline));
+        self.0.borrow().earliest().unwrap_or(NEVER)
     }
 
     /// The future is gone, and has taken its waker with it.
     pub(super) fn remove(&self, timer: &SharedTimer) {
         let position = timer.position.swap(NOWHERE, Ordering::Relaxed);
         if position != NOWHERE {
-            let mut heap = self.heap.borrow_mut();
-            heap.remove(position);
-            self.earliest.set(heap.earliest().unwrap_or(NEVER));
+            self.0.borrow_mut().remove(position);
         }
     }
 
     /// Takes out a timer that is due at `now`. Its waker is to be called, if there is one.
-    #[inline]
     fn pop_due(&self, now: u64) -> Option<Arc<SharedTimer>> {
-        if self.earliest.get() > now {
-            return None;
-        }
-        let mut heap = self.heap.borrow_mut();
-        let timer = heap.pop_due(now)?;
-        self.earliest.set(heap.earliest().unwrap_or(NEVER));
+        let timer = self.0.borrow_mut().pop_due(now)?;
         timer.position.store(NOWHERE, Ordering::Relaxed);
         Some(timer)
     }
@@ -141,7 +117,7 @@ impl TaskTimer {
         });
         // One nanosecond before the end of the clock is as good as never, and is a deadline.
         let deadline = hub.clock.nanoseconds(deadline).min(NEVER - 1);
-        hub.timers.tasks.insert(deadline, Arc::clone(&shared));
+        (hub.timers.tasks.0.borrow_mut()).insert(deadline, Arc::clone(&shared));
         Self(shared)
     }
 
