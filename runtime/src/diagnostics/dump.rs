@@ -224,7 +224,7 @@ impl FiberDump {
     /// What it does, in words: "waits for a message".
     #[must_use]
     pub fn state(&self) -> &'static str {
-        self.0.wait.map_or("is ready to run", Wait::words)
+        self.0.state()
     }
 
     /// Whether it was cancelled and has not ended yet.
@@ -236,19 +236,6 @@ impl FiberDump {
 
 impl fmt::Display for FiberDump {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.id();
-        match self.name() {
-            Some(name) => write!(formatter, "'{name}' (#{id})")?,
-            None => write!(formatter, "#{id}")?,
-        }
-        match self.spawned_at() {
-            Some(place) => write!(formatter, " spawned at {place}")?,
-            None => formatter.write_str(", the thread itself")?,
-        }
-        write!(formatter, ", {}", self.state())?;
-        if self.is_cancelled() {
-            formatter.write_str(", was cancelled")?;
-        }
-        Ok(())
+        self.0.fmt(formatter)
     }
 }

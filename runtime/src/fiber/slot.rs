@@ -265,19 +265,6 @@ impl FiberSlot {
             .as_ref()
             .and_then(|rare| rare.name.clone())
     }
-
-    /// `'name'` or `#serial`, the place that spawned it, and what it waits for.
-    pub(crate) fn describe(&self) -> String {
-        let name = match self.name() {
-            Some(name) => format!("'{name}'"),
-            None => format!("#{}", self.serial.get()),
-        };
-        let state = match self.has(flag::PARKED) {
-            true => self.wait.get().words(),
-            false => "is ready to run",
-        };
-        format!("{name} spawned at {}, {state}", self.spawned_at.get())
-    }
 }
 
 impl std::fmt::Debug for FiberSlot {

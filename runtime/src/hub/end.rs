@@ -159,7 +159,7 @@ impl Hub {
         slots
             .filter(|fiber| fiber.has(flag::LIVE))
             .take(most)
-            .map(crate::fiber::FiberSlot::describe)
+            .map(|fiber| fiber.record(false).to_string())
             .collect()
     }
 }

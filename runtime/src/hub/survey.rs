@@ -1,5 +1,6 @@
 //! What a hub tells of its fibers.
 
+use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -17,6 +18,32 @@ pub(crate) struct FiberRecord {
     /// What it waits for, if it does.
     pub(crate) wait: Option<Wait>,
     pub(crate) is_cancelled: bool,
+}
+
+impl FiberRecord {
+    /// What the fiber does, in words.
+    pub(crate) fn state(&self) -> &'static str {
+        self.wait.map_or("is ready to run", Wait::words)
+    }
+}
+
+impl fmt::Display for FiberRecord {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let serial = self.serial;
+        match &self.name {
+            Some(name) => write!(formatter, "'{name}' (#{serial})")?,
+            None => write!(formatter, "#{serial}")?,
+        }
+        match self.spawned_at {
+            Some(place) => write!(formatter, " spawned at {place}")?,
+            None => formatter.write_str(", the thread itself")?,
+        }
+        write!(formatter, ", {}", self.state())?;
+        if self.is_cancelled {
+            formatter.write_str(", was cancelled")?;
+        }
+        Ok(())
+    }
 }
 
 impl Hub {
@@ -40,7 +67,7 @@ impl Hub {
 }
 
 impl FiberSlot {
-    fn record(&self, is_root: bool) -> FiberRecord {
+    pub(super) fn record(&self, is_root: bool) -> FiberRecord {
         FiberRecord {
             serial: self.serial.get(),
             name: self.name(),
