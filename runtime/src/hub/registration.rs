@@ -371,34 +371,26 @@ impl Registration {
 
     /// Has the hub of another thread let go of the descriptor, which stays open until then, or may be closed before.
     fn let_go(self, descriptor: Arc<dyn AsFd + Send + Sync>, stays_open: bool) {
-        let Self {
-            remote,
-            epoch,
-            index,
-            generation,
-            ..
-        } = self;
-        let message = Message::Release {
-            index,
-            generation,
+        // A hub that is gone has let go of it.
+        self.tell(Message::Release {
+            index: self.index,
+            generation: self.generation,
             descriptor: Arc::downgrade(&descriptor),
             kept_open: stays_open.then_some(descriptor),
-        };
-        // A hub that is gone has let go of it.
-        drop(remote.send(epoch, message));
+        });
     }
 
     /// Has the hub of another thread wake who waits there.
     fn interrupt(self) {
-        let Self {
-            remote,
-            epoch,
-            index,
-            generation,
-            ..
-        } = self;
         // On a hub that is gone nobody waits.
-        drop(remote.send(epoch, Message::Interrupt { index, generation }));
+        self.tell(Message::Interrupt {
+            index: self.index,
+            generation: self.generation,
+        });
+    }
+
+    fn tell(self, message: Message) {
+        drop(self.remote.send(self.epoch, message));
     }
 
     #[inline(always)]
