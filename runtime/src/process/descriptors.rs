@@ -8,6 +8,7 @@
 //! its pipe: so the child looks whether it is still the same, and if not the parent tries again.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -50,9 +51,13 @@ impl Occupant {
 
 /// What the number is now; none if nothing is open there.
 fn occupant(number: RawFd) -> Option<(u64, u64)> {
-    // SAFETY: for the one call, which only tells so if nothing is open there.
-    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-    let status = rustix::fs::fstat(descriptor).ok()?;
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the number may be anything, open or not; where the answer is written there is room for it.
+    if unsafe { libc::fstat(number, status.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call has succeeded, so all of it was written.
+    let status = unsafe { status.assume_init() };
     Some((status.st_dev, status.st_ino))
 }
 

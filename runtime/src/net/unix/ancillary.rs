@@ -90,7 +90,8 @@ pub(super) fn receive(
     let Ok(length) = usize::try_from(length) else {
         return Err(io::Error::last_os_error());
     };
-    let descriptors = take_descriptors(&message);
+    // SAFETY: the call has just received this message, and the space of its control part lives.
+    let descriptors = unsafe { take_descriptors(&message) };
     #[cfg(not(target_os = "linux"))]
     for descriptor in &descriptors {
         rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
@@ -105,14 +106,18 @@ pub(super) fn receive(
 /// The descriptors of a message that was just received. One that the system has put in by itself is closed.
 ///
 /// Not by rustix, which knows no such descriptors, and credentials only of processes that this one can see.
+///
+/// # Safety
+///
+/// The message is as `recvmsg` left it, what it points to lives, and nobody has taken its descriptors.
 #[allow(
     clippy::unnecessary_cast,
     reason = "the lengths have other types elsewhere"
 )]
-fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+unsafe fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
     let mut taken = Vec::new();
     let end = message.msg_control.addr() + message.msg_controllen as usize;
-    // SAFETY: the control part of the message lives, is aligned, and the kernel has set its length to what it wrote.
+    // SAFETY: the caller promises that the control part lives, and that the kernel has set its length to what it wrote.
     let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
     while !header.is_null() {
         // SAFETY: the macros return a header that lies in the control part as a whole, or null.
@@ -134,7 +139,7 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
             let numbers = unsafe { std::slice::from_raw_parts(data.cast::<RawFd>(), count) };
             // In place of its own descriptor the kernel may tell an error, which is negative.
             for number in numbers.iter().filter(|number| **number >= 0) {
-                // SAFETY: the kernel has made the descriptor for this message, and it is taken once.
+                // SAFETY: the kernel has made the descriptor for this message, and the caller promises that it is taken once.
                 let descriptor = unsafe { OwnedFd::from_raw_fd(*number) };
                 if kind == libc::SCM_RIGHTS {
                     taken.push(descriptor);
